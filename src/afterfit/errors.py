@@ -1,0 +1,168 @@
+"""Every error afterfit raises.
+
+The tree::
+
+    AfterfitError
+    ├── ArgumentError                   a call that cannot be carried out as asked
+    ├── SchemaError                     rows or tables that do not fit the schema; lists every mistake
+    ├── CaptureError                    a model that was not saved; nothing is left on disk
+    │   ├── UnsupportedModelError       no exact lowering; names the estimator, its place, the way out
+    │   ├── ParityError                 the graph and the model in memory part; names the first step
+    │   └── ForgottenPreprocessingError the model was not fitted on numbers like those of X
+    └── BundleError                     a file that is not a bundle we can trust
+        ├── BundleFormatError           not a bundle, or a format version this release cannot read
+        └── AuditError                  a bundle that breaks a rule of the format; `rule` names which
+
+Errors know nothing of HTTP or of exit codes; the layers that speak those translate.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AfterfitError",
+    "ArgumentError",
+    "AuditError",
+    "BundleError",
+    "BundleFormatError",
+    "CaptureError",
+    "CellError",
+    "ForgottenPreprocessingError",
+    "ParityError",
+    "SchemaError",
+    "UnsupportedModelError",
+]
+
+
+class AfterfitError(Exception):
+    """The root: `except afterfit.AfterfitError` catches whatever afterfit raises on purpose."""
+
+
+class ArgumentError(AfterfitError, ValueError):
+    """An argument that cannot be used as given."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellError:
+    """One mistake in the data.
+
+    `row` counts from 0 within what was given; None where the mistake is not in one row. `column` is None
+    where the mistake is not in one column. `expected`, `got` and `fix` are short phrases for a person.
+    """
+
+    row: int | None
+    column: str | None
+    expected: str
+    got: str
+    fix: str
+
+    def __str__(self) -> str:
+        place = ", ".join(
+            part
+            for part in (
+                f"row {self.row}" if self.row is not None else "",
+                f"column {self.column!r}" if self.column is not None else "",
+            )
+            if part
+        )
+        return f"{place + ': ' if place else ''}expected {self.expected}, got {self.got}; {self.fix}"
+
+
+class SchemaError(AfterfitError, ValueError):
+    """Data that does not fit a schema. `errors` holds every mistake found, in order of row and column.
+
+    `truncated` is True where reading stopped after a stated number of mistakes.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, errors: Sequence[CellError], *, truncated: bool = False) -> None:
+        self.errors = tuple(errors)
+        self.truncated = truncated
+        count = f"{len(self.errors)}{'+' if truncated else ''} mistake{'s' if len(self.errors) != 1 else ''}"
+        lines = [f"the data does not fit the schema ({count}):"]
+        lines += [f"  {error}" for error in self.errors[: self.SHOWN]]
+        if len(self.errors) > self.SHOWN:
+            lines.append(f"  ... and {len(self.errors) - self.SHOWN} more in .errors")
+        super().__init__("\n".join(lines))
+
+
+class CaptureError(AfterfitError):
+    """A model that was not saved. Nothing is left on disk."""
+
+
+class UnsupportedModelError(CaptureError):
+    """The model, or a part or setting of it, has no exact lowering.
+
+    `estimator` is its class name, `where` its place in the pipeline (such as `prep -> num -> scale`), and
+    `way_out` what the person can do instead.
+    """
+
+    def __init__(self, estimator: str, where: str, reason: str, way_out: str) -> None:
+        self.estimator = estimator
+        self.where = where
+        self.reason = reason
+        self.way_out = way_out
+        place = f" at {where}" if where else ""
+        super().__init__(f"{estimator}{place} cannot be captured exactly: {reason}. {way_out}")
+
+
+class ParityError(CaptureError):
+    """The graph does not answer as the model in memory does.
+
+    `step` is the first step of the pipeline whose output parts; `row` the row of `X` (or `golden row N`)
+    where it does; `expected` what the model in memory answers there; `got` what the graph answers.
+    """
+
+    def __init__(self, step: str, row: str, expected: str, got: str, *, detail: str = "") -> None:
+        self.step = step
+        self.row = row
+        self.expected = expected
+        self.got = got
+        super().__init__(
+            f"the saved graph would not answer as the model in memory: the first difference is in {step}, "
+            f"{row}: the model gives {expected}, the graph {got}. Nothing was written."
+            + (f" {detail}" if detail else "")
+        )
+
+
+class ForgottenPreprocessingError(CaptureError):
+    """What the model learned cannot have come from `X`; a step of preprocessing is missing.
+
+    `evidence` is one sentence a finding; `call` the call to make instead.
+    """
+
+    def __init__(self, evidence: Sequence[str], call: str) -> None:
+        self.evidence = tuple(evidence)
+        self.call = call
+        super().__init__(
+            "the model was fitted on other numbers than those of X: "
+            + "; ".join(self.evidence)
+            + f". Save the preprocessing with it: {call}"
+        )
+
+
+class BundleError(AfterfitError):
+    """A file that cannot be opened as a bundle."""
+
+
+class BundleFormatError(BundleError):
+    """Not a bundle, or a bundle of a format version that this release cannot read."""
+
+
+class AuditError(BundleError):
+    """A bundle that breaks a rule of the format.
+
+    `rule` is the rule's short name, listed in FORMAT.md, such as `digest-mismatch`; `entry` the entry at
+    fault, where there is one.
+    """
+
+    def __init__(self, rule: str, message: str, *, entry: str | None = None) -> None:
+        self.rule = rule
+        self.entry = entry
+        super().__init__(f"{entry + ': ' if entry else ''}{message} [{rule}]")

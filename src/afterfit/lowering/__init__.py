@@ -1,0 +1,43 @@
+"""From a fitted object to an ONNX graph: a table of lowerings, one file per family.
+
+A lowering implements only the difference: given a fitted estimator and typed graph values it returns graph
+values. Everything else is done once, in `afterfit.capture`.
+"""
+
+from afterfit.lowering._context import Context, Learned, RawColumn, Step, Thresholds
+from afterfit.lowering._registry import find_lowering, inverts, lowers, public_name, registered
+from afterfit.lowering._table import (
+    TEXT,
+    Block,
+    Classification,
+    Lowered,
+    Origin,
+    Regression,
+    Table,
+    concatenate,
+    constant,
+    round_to_float32,
+)
+
+__all__ = [
+    "TEXT",
+    "Block",
+    "Classification",
+    "Context",
+    "Learned",
+    "Lowered",
+    "Origin",
+    "RawColumn",
+    "Regression",
+    "Step",
+    "Table",
+    "Thresholds",
+    "concatenate",
+    "constant",
+    "find_lowering",
+    "inverts",
+    "lowers",
+    "public_name",
+    "registered",
+    "round_to_float32",
+]

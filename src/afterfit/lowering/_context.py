@@ -1,0 +1,194 @@
+"""What a lowering is given beside its estimator: its place, its neighbours, and a place to say what it knows."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import spox.opset.ai.onnx.v21 as op
+
+from afterfit.errors import UnsupportedModelError
+from afterfit.lowering._registry import find_inversion, find_lowering, public_name
+from afterfit.lowering._table import Block, Classification, Lowered, Regression, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from numpy.typing import NDArray
+    from spox import Var
+
+ADVICE = (
+    "Use one of the estimators listed in README.md under 'What is captured', or ask for this one to be lowered"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RawColumn:
+    """A raw column as the lowering sees it.
+
+    `dtype`: what the library holds for it (`object` for text). `categorical`: it is of a categorical dtype.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    categorical: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Categories that an encoder learned from a raw column; `open`: it answers for others too."""
+
+    values: tuple[Any, ...]
+    open: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One estimator that was lowered: its path in the model, what it received and what it returned."""
+
+    path: tuple[str, ...]
+    estimator: Any
+    received: Table
+    returned: Lowered
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where a tree model decides: `values` `[t]` compared with column `position` of `matrix` `[N, w]`."""
+
+    matrix: Var
+    position: int
+    column: int
+    values: NDArray[np.float64]
+
+
+class Context:
+    """The state of one lowering. Lowerings call its methods; `capture` reads what was gathered."""
+
+    def __init__(self, columns: Iterable[RawColumn]) -> None:
+        self.columns = tuple(columns)
+        self.learned: dict[int, Learned] = {}
+        self.steps: list[Step] = []
+        self.thresholds: list[Thresholds] = []
+        self.read: set[int] = set()
+        self.float32_sums: list[str] = []
+        self._path: list[str] = []
+
+    @property
+    def where(self) -> str:
+        """The place of the estimator now being lowered, such as `prep -> num -> scale`."""
+        return " -> ".join(self._path)
+
+    @contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Lower what follows as the part called `name`."""
+        self._path.append(name)
+        try:
+            yield
+        finally:
+            self._path.pop()
+
+    def refuse(self, estimator: object, reason: str, way_out: str = ADVICE) -> UnsupportedModelError:
+        """The error to raise where `estimator` cannot be captured exactly."""
+        return UnsupportedModelError(type(estimator).__name__, self.where, reason, way_out)
+
+    def lower(self, estimator: Any, X: Table, name: str | None = None) -> Lowered:
+        """Lower `estimator`, found in its parent under `name`, on the table it receives."""
+        if name is not None:
+            with self.inside(name):
+                return self.lower(estimator, X)
+        lowering = find_lowering(estimator)
+        if lowering is None:
+            raise self.refuse(estimator, f"{public_name(estimator)} has no lowering")
+        returned = lowering(estimator, X, self)
+        self.steps.append(Step(tuple(self._path), estimator, X, returned))
+        return returned
+
+    def lower_transformer(self, estimator: Any, X: Table, name: str | None = None) -> Table:
+        """Lower a transformer; refuses what does not return a table."""
+        returned = self.lower(estimator, X, name)
+        if not isinstance(returned, Table):
+            raise self.refuse(estimator, "it stands where a transformer is expected")
+        return returned
+
+    def lower_predictor(self, estimator: Any, X: Table, name: str | None = None) -> Classification | Regression:
+        """Lower a classifier or regressor; refuses what returns a table."""
+        returned = self.lower(estimator, X, name)
+        if isinstance(returned, Table):
+            raise self.refuse(estimator, "it stands where a classifier or a regressor is expected")
+        return returned
+
+    def invert(self, estimator: Any, values: Var) -> Var:
+        """Lower `estimator.inverse_transform` on values float64 `[N, k]`."""
+        inversion = find_inversion(estimator)
+        if inversion is None:
+            raise self.refuse(estimator, f"inverse_transform of {public_name(estimator)} has no lowering")
+        return inversion(estimator, values, self)
+
+    def numbers(self, estimator: object, X: Table) -> Var:
+        """All columns of `X` as one float64 tensor `[N, width]`; refuses text by the column's name."""
+        for block in X.blocks:
+            if block.is_text:
+                raise self.refuse(
+                    estimator,
+                    f"it receives the text column {self._name(block)} as numbers",
+                    "Encode text columns (OneHotEncoder, OrdinalEncoder) or convert them to numbers in X",
+                )
+        parts = [self.read_block(estimator, block) for block in X.blocks]
+        if not parts:
+            raise self.refuse(estimator, "it receives no columns", "Select at least one column")
+        return parts[0] if len(parts) == 1 else op.concat(parts, axis=1)
+
+    def read_block(self, estimator: object, block: Block) -> Var:
+        """The tensor of a block, noting which raw columns the model reads."""
+        if block.refusal is not None:
+            raise self.refuse(
+                estimator,
+                f"it reads the column {self._name(block)}, {block.refusal}",
+                "Convert the column to numbers, text or booleans in X, or drop it",
+            )
+        self.note_read(block.origins)
+        return block.var
+
+    def note_read(self, origins: Iterable[Any]) -> None:
+        """Remember that the model reads the raw columns behind `origins`."""
+        self.read.update(origin.column for origin in origins if origin is not None)
+
+    def learn(self, block: Block, values: Iterable[Any], *, open: bool) -> None:  # noqa: A002 - the schema's word
+        """Say that an encoder learned the categories `values` from the one column of `block`.
+
+        Categories belong to the schema only where the column still holds raw values. Where several encoders
+        read one column, the categories are all of theirs, and closed if they are closed for one of them: then
+        only the values that every closed encoder knows.
+        """
+        origin = block.origins[0]
+        if origin is None or not origin.verbatim:
+            return
+        found = Learned(tuple(values), open)
+        known = self.learned.get(origin.column)
+        if known is None:
+            self.learned[origin.column] = found
+        elif known.open and found.open:
+            extra = tuple(value for value in found.values if value not in known.values)
+            self.learned[origin.column] = Learned(known.values + extra, open=True)
+        elif known.open != found.open:
+            self.learned[origin.column] = found if known.open else known
+        else:
+            both = tuple(value for value in known.values if value in found.values)
+            self.learned[origin.column] = Learned(both, open=False)
+
+    def note_thresholds(self, matrix: Var, X: Table, position: int, values: NDArray[np.float64]) -> None:
+        """Say that a tree compares column `position` of `matrix`, built from `X`, with `values`."""
+        origin = X.origins[position]
+        if origin is not None and len(values):
+            self.thresholds.append(Thresholds(matrix, position, origin.column, np.unique(values)))
+
+    def note_float32_sum(self, estimator: object) -> None:
+        """Say that the library itself adds up in float32 here, so parity is held to 1e-6, and stated."""
+        self.float32_sums.append(f"{type(estimator).__name__} at {self.where}" if self.where else type(estimator).__name__)
+
+    def _name(self, block: Block) -> str:
+        names = [repr(self.columns[o.column].name) for o in block.origins if o is not None]
+        return ", ".join(names) or "(derived)"

@@ -1,0 +1,99 @@
+"""The table of lowerings: from the public name of an estimator's class to the function that lowers it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spox import Var
+
+    from afterfit.lowering._context import Context
+    from afterfit.lowering._table import Lowered, Table
+
+
+class Lowering(Protocol):
+    """Given a fitted estimator and the table it receives, return what it answers, as graph values."""
+
+    def __call__(self, estimator: Any, X: Table, context: Context, /) -> Lowered: ...
+
+
+class Inversion(Protocol):
+    """Given a fitted transformer and values float64 `[N, k]`, return `inverse_transform` of them."""
+
+    def __call__(self, estimator: Any, values: Var, context: Context, /) -> Var: ...
+
+
+_LOWERINGS: dict[str, Lowering] = {}
+_INVERSIONS: dict[str, Inversion] = {}
+_FAMILIES = {"sklearn": "afterfit.lowering.sklearn"}
+"""Root package of an estimator's class to the package of ours that registers its lowerings. The name comes
+from a live object in memory, never from a file."""
+
+_L = TypeVar("_L", bound="Callable[..., Any]")
+
+
+def lowers(*names: str) -> Callable[[_L], _L]:
+    """Register a lowering for the classes called `names`, such as `sklearn.preprocessing.StandardScaler`."""
+    return _register(_LOWERINGS, names)
+
+
+def inverts(*names: str) -> Callable[[_L], _L]:
+    """Register the lowering of `inverse_transform` for the classes called `names`."""
+    return _register(_INVERSIONS, names)
+
+
+def _register(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[_L], _L]:
+    def add(function: _L) -> _L:
+        for name in names:
+            if name in table:
+                raise ValueError(f"{name} has a lowering already")
+            table[name] = function
+        return function
+
+    return add
+
+
+def public_name(estimator: object) -> str:
+    """The name people import a class by: module parts up to the first private one, then the class's name.
+
+    >>> from fractions import Fraction
+    >>> public_name(Fraction(1, 2))
+    'fractions.Fraction'
+    """
+    cls = type(estimator)
+    parts = []
+    for part in cls.__module__.split("."):
+        if part.startswith("_"):
+            break
+        parts.append(part)
+    return ".".join([*parts, cls.__qualname__])
+
+
+def find_lowering(estimator: object) -> Lowering | None:
+    """The lowering registered for exactly this class; subclasses may answer differently and have none."""
+    name = public_name(estimator)
+    _import_family(name)
+    return _LOWERINGS.get(name)
+
+
+def find_inversion(estimator: object) -> Inversion | None:
+    """The lowering of `inverse_transform` registered for exactly this class."""
+    name = public_name(estimator)
+    _import_family(name)
+    return _INVERSIONS.get(name)
+
+
+def registered() -> tuple[str, ...]:
+    """The public names of every class with a lowering, sorted."""
+    for family in _FAMILIES:
+        _import_family(family)
+    return tuple(sorted(_LOWERINGS))
+
+
+def _import_family(name: str) -> None:
+    family = _FAMILIES.get(name.partition(".")[0])
+    if family is not None:
+        importlib.import_module(family)

@@ -1,0 +1,2 @@
+"""Lowerings for scikit-learn. Importing this package registers them; none of its files imports scikit-learn
+at module level, since a lowering reads the attributes of an object that is already there."""

@@ -1,0 +1,102 @@
+"""What `schema.json` says: the columns people send, and the answers they get."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+LogicalType = Literal["float", "integer", "boolean", "string"]
+InputName = Literal["number", "text", "integer"]
+Scalar = str | int | float | bool
+
+MISSING_TEXT = "\x1a"
+"""How a missing string stands in a `text` input: U+001A SUBSTITUTE alone.
+
+A string that itself begins with U+001A is written with one more in front, so no two values share a
+spelling: `encode_text` is injective, and `decode_text(encode_text(s)) == s` for every string or None.
+"""
+
+FLOAT_EXACT = 2**53
+"""Integers up to this magnitude are exact in float64; columns beyond it travel in the `integer` input."""
+
+
+def encode_text(value: str | None) -> str:
+    """The spelling of a string, or of a missing one, in a `text` input."""
+    if value is None:
+        return MISSING_TEXT
+    return MISSING_TEXT + value if value[:1] == MISSING_TEXT else value
+
+
+def decode_text(value: str) -> str | None:
+    """The inverse of `encode_text`."""
+    if value[:1] != MISSING_TEXT:
+        return value
+    return value[1:] or None
+
+
+class Categories(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The values the model learned for a column, in the order it learned them.
+
+    `open`: the model has an answer for values outside them. Where it is False, such a value is an error.
+    """
+
+    values: tuple[Scalar, ...]
+    open: bool
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One raw column.
+
+    `nullable`: the model has an answer where the value is missing. `range`: the smallest and largest value
+    seen while saving (None for text, booleans and columns with no value). `input` and `position`: where the
+    value sits among the packed inputs of the graph; both None for a column the model never reads, which
+    people may send or leave out.
+    """
+
+    name: str
+    type: LogicalType
+    nullable: bool
+    input: InputName | None
+    position: int | None
+    categories: Categories | None = None
+    range: tuple[float | str, float | str] | None = None
+    example: Scalar | None = None
+
+
+class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One output of the graph.
+
+    `name` is `prediction`, `probabilities`, `scores` or `transformed`. `shape` counts rows as -1.
+    `classes` are the labels, in the order of the columns of `probabilities`. `columns` name the
+    columns of `transformed`, where the transformer knows them.
+    """
+
+    name: str
+    type: LogicalType
+    shape: tuple[int, ...]
+    classes: tuple[Scalar, ...] | None = None
+    columns: tuple[str, ...] | None = None
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The columns in the order of `X`, and the outputs in the order of the graph."""
+
+    columns: tuple[Column, ...]
+    outputs: tuple[Output, ...]
+
+    def column(self, name: str) -> Column:
+        """The column called `name`; KeyError if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+    def packed(self, name: InputName) -> tuple[Column, ...]:
+        """The columns of one packed input, by position."""
+        found = [column for column in self.columns if column.input == name]
+        return tuple(sorted(found, key=lambda column: column.position or 0))
+
+    def output(self, name: str) -> Output | None:
+        """The output called `name`, or None."""
+        return next((output for output in self.outputs if output.name == name), None)
