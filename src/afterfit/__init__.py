@@ -1,0 +1,71 @@
+"""Everything after `.fit()`: save a trained model whole, prove it, serve it.
+
+>>> import afterfit
+>>> "save" in dir(afterfit) and "load" in dir(afterfit)
+True
+
+Importing afterfit loads no framework; `save` and `load` import what they need when they are called.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from afterfit._version import __version__
+from afterfit.errors import (
+    AfterfitError,
+    ArgumentError,
+    AuditError,
+    BundleError,
+    BundleFormatError,
+    CaptureError,
+    CellError,
+    ForgottenPreprocessingError,
+    ParityError,
+    SchemaError,
+    UnsupportedModelError,
+)
+
+if TYPE_CHECKING:
+    from afterfit.capture import save
+    from afterfit.runtime import Model, Report, load
+
+__all__ = [
+    "AfterfitError",
+    "ArgumentError",
+    "AuditError",
+    "BundleError",
+    "BundleFormatError",
+    "CaptureError",
+    "CellError",
+    "ForgottenPreprocessingError",
+    "Model",
+    "ParityError",
+    "Report",
+    "SchemaError",
+    "UnsupportedModelError",
+    "__version__",
+    "load",
+    "save",
+]
+
+_HOMES = {
+    "Model": "afterfit.runtime",
+    "Report": "afterfit.runtime",
+    "load": "afterfit.runtime",
+    "save": "afterfit.capture",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'afterfit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
