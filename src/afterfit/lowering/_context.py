@@ -56,11 +56,15 @@ class Step:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where a tree model decides: `values` `[t]` compared with column `position` of `matrix` `[N, w]`."""
+    """Where a tree model decides: `values` `[t]` compared with column `position` of `matrix` `[N, w]`.
+
+    `column`: the raw column that the compared one depends on; `verbatim`: it is compared as it was sent.
+    """
 
     matrix: Var
     position: int
     column: int
+    verbatim: bool
     values: NDArray[np.float64]
 
 
@@ -183,7 +187,7 @@ class Context:
         """Say that a tree compares column `position` of `matrix`, built from `X`, with `values`."""
         origin = X.origins[position]
         if origin is not None and len(values):
-            self.thresholds.append(Thresholds(matrix, position, origin.column, np.unique(values)))
+            self.thresholds.append(Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values)))
 
     def note_float32_sum(self, estimator: object) -> None:
         """Say that the library itself adds up in float32 here, so parity is held to 1e-6, and stated."""

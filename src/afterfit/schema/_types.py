@@ -7,6 +7,8 @@ from typing import Literal
 import msgspec
 
 LogicalType = Literal["float", "integer", "boolean", "string"]
+ColumnType = LogicalType | Literal["any"]
+"""`any` only for a column that the model never reads and that is of none of the logical types."""
 InputName = Literal["number", "text", "integer"]
 Scalar = str | int | float | bool
 
@@ -55,7 +57,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """
 
     name: str
-    type: LogicalType
+    type: ColumnType
     nullable: bool
     input: InputName | None
     position: int | None

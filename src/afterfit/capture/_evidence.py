@@ -1,0 +1,152 @@
+"""What goes into a bundle beside the graph: the training distribution, the environment, the training log."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from afterfit.bundle import Framework, encode_json
+from afterfit.errors import ArgumentError
+from afterfit.schema import decode_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from afterfit.schema import Column, Packed, Schema
+
+QUANTILES = 101
+TOP_VALUES = 1000
+
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_RECORDED = ("afterfit", "numpy", "scipy", "pandas", "polars", "pyarrow", "onnx", "onnxruntime", "spox")
+
+
+def framework_of(model: Any) -> Framework:
+    """The framework whose class the model is, with its installed version."""
+    root = type(model).__module__.partition(".")[0]
+    name = _DISTRIBUTIONS.get(root, root)
+    return Framework(name=name, version=_version(name) or "unknown", model=_model_name(model))
+
+
+def _model_name(model: Any) -> str:
+    steps = getattr(model, "steps", None)
+    if steps:
+        return f"{type(model).__name__}({', '.join(type(step).__name__ for _, step in steps)})"
+    return type(model).__name__
+
+
+def environment(model: Any) -> bytes:
+    """`environment.json`: Python, platform and the versions of the packages that had a part in the answers."""
+    names = sorted({*_RECORDED, framework_of(model).name})
+    packages = {name: version for name in names if (version := _version(name)) is not None}
+    return encode_json(
+        {
+            "python": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "platform": f"{sys.platform}-{platform.machine()}",
+            "packages": packages,
+        }
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def fingerprint(packed: Packed) -> str:
+    """SHA-256 of the packed rows of `X`: equal for equal values, whatever table they came in."""
+    digest = hashlib.sha256()
+    for name in sorted(packed):
+        array = packed[name]
+        digest.update(f"{name}{array.shape}".encode())
+        if array.dtype == object:
+            for value in array.ravel().tolist():
+                encoded = value.encode()
+                digest.update(len(encoded).to_bytes(8, "little") + encoded)
+        else:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def profile(schema: Schema, packed: Packed) -> bytes:
+    """`profile.json`: for each column the model reads, how its values are distributed in `X`.
+
+    Numbers: count, missing, mean, standard deviation (of the finite values, `ddof=0`) and 101 quantiles (linear
+    interpolation, 0 to 100 %). Text and booleans: how often each of the 1,000 most frequent values occurs.
+    """
+    columns = {
+        column.name: _describe(column, packed) for column in schema.columns if column.input is not None
+    }
+    rows = next(iter(packed.values())).shape[0]
+    return encode_json({"rows": rows, "columns": columns})
+
+
+def _describe(column: Column, packed: Packed) -> dict[str, Any]:
+    values = packed[str(column.input)][:, column.position]
+    if column.input == "text":
+        return _frequencies([decode_text(value) for value in values.tolist()])
+    numbers = values.astype(np.float64)
+    known = numbers[~np.isnan(numbers)]
+    if column.type == "boolean":
+        return _frequencies([None if np.isnan(value) else bool(value) for value in numbers.tolist()])
+    finite = known[np.isfinite(known)]
+    described: dict[str, Any] = {"count": len(known), "missing": len(numbers) - len(known)}
+    if len(finite):
+        described |= {
+            "mean": float(finite.mean()),
+            "standard_deviation": float(finite.std()),
+            "quantiles": np.quantile(finite, np.linspace(0, 1, QUANTILES)).tolist(),
+        }
+    return described
+
+
+def _frequencies(values: list[Any]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    counts: dict[Any, int] = {}
+    for value in known:
+        counts[value] = counts.get(value, 0) + 1
+    top = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:TOP_VALUES]
+    return {
+        "count": len(known),
+        "missing": len(values) - len(known),
+        "distinct": len(counts),
+        "values": [{"value": value, "count": count} for value, count in top],
+    }
+
+
+def training_entries(
+    params: Mapping[str, Any] | None, metrics: Mapping[str, Any] | None, history: Any
+) -> dict[str, bytes]:
+    """The entries under `training/` for what was given; raises `ArgumentError` where it is not plain data."""
+    entries = {}
+    given = {"params": params, "metrics": metrics, "history": history}
+    for name, value in given.items():
+        if value is None:
+            continue
+        try:
+            entries[f"training/{name}.json"] = encode_json(_plain(value))
+        except TypeError as error:
+            raise ArgumentError(f"{name} must be plain data (numbers, text, lists, dicts): {error}") from error
+    return entries
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"{type(value).__name__} is not")

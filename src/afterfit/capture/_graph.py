@@ -1,0 +1,230 @@
+"""From a fitted model and the columns of `X` to a graph and its schema."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import spox
+import spox.opset.ai.onnx.v21 as op
+
+from afterfit.lowering import (
+    TEXT,
+    Block,
+    Classification,
+    Context,
+    Lowered,
+    Origin,
+    RawColumn,
+    Regression,
+    Table,
+    concatenate,
+    constant,
+)
+from afterfit.schema import Categories, Column, LogicalType, Output
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spox import Var
+
+    from afterfit.capture._reference import Reference
+    from afterfit.lowering import Learned
+    from afterfit.schema import InferredColumn, InferredTable, InputName, Scalar
+
+_ELEMENT_TYPES: dict[InputName, type[np.generic]] = {
+    "number": np.float64,
+    "text": np.str_,
+    "integer": np.int64,
+}
+
+
+@dataclass(frozen=True)
+class LoweredModel:
+    """A model lowered on the columns of a schema: the graph's inputs and outputs, before serialisation."""
+
+    columns: tuple[Column, ...]
+    outputs: tuple[Output, ...]
+    arguments: dict[str, Var]
+    results: dict[str, Var]
+    lowered: Lowered
+    context: Context
+
+    def graph(self, extra: dict[str, Var] | None = None) -> bytes:
+        """The graph as an ONNX file, with the `extra` values as further outputs."""
+        return build(self.arguments, {**self.results, **(extra or {})})
+
+
+def build(arguments: dict[str, Var], results: dict[str, Var]) -> bytes:
+    """Serialise a graph; deterministic for the same graph."""
+    model = spox.build(arguments, results)
+    return bytes(model.SerializeToString(deterministic=True))
+
+
+def lower_model(reference: Reference, table: InferredTable) -> LoweredModel:
+    """Lower the model, with only the columns that it reads among the graph's inputs.
+
+    Which columns a model reads is known once it is lowered; where it leaves some out, it is lowered again
+    without them. Raises `UnsupportedModelError`.
+    """
+    readable = [i for i, column in enumerate(table.columns) if column.refusal is None]
+    first = _lower(reference, table, readable)
+    if first.context.read == set(readable):
+        return first
+    return _lower(reference, table, sorted(first.context.read))
+
+
+def _lower(reference: Reference, table: InferredTable, used: Sequence[int]) -> LoweredModel:
+    members: dict[InputName, list[int]] = {}
+    for i in used:
+        name = table.columns[i].input
+        if name is None:
+            raise AssertionError(f"column {table.columns[i].name!r} has neither an input nor a refusal")
+        members.setdefault(name, []).append(i)
+    arguments = {
+        name: spox.argument(spox.Tensor(_ELEMENT_TYPES[name], ("N", len(columns))))
+        for name, columns in members.items()
+    }
+    context = Context(
+        RawColumn(column.name, column.dtype, column.categorical) for column in table.columns
+    )
+    lowered = _lower_steps(reference, _raw_table(table, members, arguments), context)
+    outputs, results = _results(reference, lowered, context)
+    columns = tuple(
+        _column(column, context.learned.get(i), members, i) for i, column in enumerate(table.columns)
+    )
+    return LoweredModel(columns, outputs, dict(arguments), results, lowered, context)
+
+
+def _raw_table(
+    table: InferredTable, members: dict[InputName, list[int]], arguments: dict[InputName, Var]
+) -> Table:
+    sources = {
+        name: op.cast(var, to=np.float64) if name == "integer" else var for name, var in arguments.items()
+    }
+    places = {i: (name, position) for name, held in members.items() for position, i in enumerate(held)}
+    unread = constant(np.zeros((1, 1)))
+    blocks = []
+    for i, column in enumerate(table.columns):
+        origins = (Origin(i, verbatim=True),)
+        if i not in places:
+            reason = column.refusal or "which an earlier pass found that it does not read"
+            blocks.append(Table((Block(unread, 1, (0,), column.dtype, origins, reason),)))
+            continue
+        name, position = places[i]
+        dtype = TEXT if name == "text" else column.dtype
+        block = Block(sources[name], len(members[name]), (position,), dtype, origins)
+        blocks.append(Table((block,)))
+    return concatenate(blocks)
+
+
+def _lower_steps(reference: Reference, raw: Table, context: Context) -> Lowered:
+    for number, transformer in enumerate(reference.preprocess):
+        raw = context.lower_transformer(transformer, raw, f"preprocess[{number}]")
+    lowered = context.lower(reference.model, raw)
+    if reference.postprocess is None:
+        return lowered
+    with context.inside("postprocess"):
+        if not isinstance(lowered, Regression):
+            raise context.refuse(
+                reference.postprocess,
+                "postprocess turns numbers back into the user's units, and the model does not answer with numbers",
+                "Leave postprocess out",
+            )
+        shape = constant([-1, lowered.targets or 1], np.int64)
+        inverted = context.invert(reference.postprocess, op.reshape(lowered.values, shape))
+    if lowered.targets is None:
+        inverted = op.reshape(inverted, constant([-1], np.int64))
+    return Regression(inverted, lowered.targets)
+
+
+def _results(
+    reference: Reference, lowered: Lowered, context: Context
+) -> tuple[tuple[Output, ...], dict[str, Var]]:
+    if isinstance(lowered, Classification):
+        return _classification_results(lowered)
+    if isinstance(lowered, Regression):
+        shape = (-1,) if lowered.targets is None else (-1, lowered.targets)
+        return (Output(name="prediction", type="float", shape=shape),), {"prediction": lowered.values}
+    return _transformation_results(reference, lowered, context)
+
+
+def _classification_results(lowered: Classification) -> tuple[tuple[Output, ...], dict[str, Var]]:
+    classes = np.asarray(lowered.classes)
+    logical, values = _labels(classes)
+    prediction = Output(name="prediction", type=logical, shape=(-1,), classes=tuple(values.tolist()))
+    outputs = [prediction]
+    results = {"prediction": op.gather(op.constant(value=values), lowered.index)}
+    if lowered.probabilities is not None:
+        outputs.append(Output(name="probabilities", type="float", shape=(-1, len(classes))))
+        results["probabilities"] = lowered.probabilities
+    elif lowered.scores is not None:
+        shape = (-1,) if len(classes) == 2 else (-1, len(classes))
+        outputs.append(Output(name="scores", type="float", shape=shape))
+        results["scores"] = lowered.scores
+    return tuple(outputs), results
+
+
+def _labels(classes: np.ndarray[Any, Any]) -> tuple[LogicalType, np.ndarray[Any, Any]]:
+    if classes.dtype.kind == "b":
+        return "boolean", classes
+    if classes.dtype.kind in "iu":
+        return "integer", classes.astype(np.int64)
+    if classes.dtype.kind == "f":
+        return "float", classes.astype(np.float64)
+    return "string", classes.astype(np.str_)
+
+
+def _transformation_results(
+    reference: Reference, table: Table, context: Context
+) -> tuple[tuple[Output, ...], dict[str, Var]]:
+    if table.has_text and not all(block.is_text for block in table.blocks):
+        raise context.refuse(
+            reference.model,
+            "it answers with text and numbers side by side, and a graph's output has one element type",
+            "Save the transformer for the text columns and the one for the numbers apart, or encode the text",
+        )
+    parts = [context.read_block(reference.model, block) for block in table.blocks]
+    transformed = parts[0] if len(parts) == 1 else op.concat(parts, axis=1)
+    output = Output(
+        name="transformed", type="string" if table.has_text else "float", shape=(-1, table.width)
+    )
+    return (output,), {"transformed": transformed}
+
+
+def _column(
+    column: InferredColumn, learned: Learned | None, members: dict[InputName, list[int]], index: int
+) -> Column:
+    place = next(
+        ((name, held.index(index)) for name, held in members.items() if index in held), (None, None)
+    )
+    categories = None
+    if learned is not None:
+        values = tuple(_scalar(value, column.type) for value in learned.values if not _is_missing(value))
+        categories = Categories(values=values, open=learned.open)
+    elif column.categories is not None:
+        categories = Categories(values=column.categories, open=True)
+    return Column(
+        name=column.name,
+        type=column.type or "any",
+        nullable=column.has_missing or place[0] is None,
+        input=place[0],
+        position=place[1],
+        categories=categories,
+        range=None if column.range is None else (column.range[0], column.range[1]),
+        example=column.example,
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value != value or type(value).__name__ == "NAType"  # noqa: PLR0124 - NaN
+
+
+def _scalar(value: Any, logical: LogicalType | None) -> Scalar:
+    plain = value.item() if isinstance(value, np.generic) else value
+    if logical == "integer":
+        return int(plain)
+    if logical == "boolean":
+        return bool(plain)
+    return float(plain) if logical == "float" else str(plain)

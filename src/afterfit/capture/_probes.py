@@ -1,0 +1,132 @@
+"""Rows that random data misses: missing values, unknown categories, extremes, both sides of thresholds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from afterfit.capture._frames import MISSING, Edit, edited, row_count
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from afterfit.capture._reference import Reference
+    from afterfit.schema import Column
+
+ProbeKind = Literal["ordinary", "missing", "category", "extreme", "threshold"]
+
+ORDINARY_ROWS = 16
+COLUMNS_PROBED = 200
+"""Above this many columns, golden rows probe this many, evenly spread; missing values are probed in all."""
+
+STRANGE_TEXT = ("a category that was never seen", "", "None", "nan", " ")
+"""Strings that converters are known to confuse with a missing value or with each other."""
+
+MODEL_REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
+"""What estimators raise for rows they do not take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Row `base` of `X` with `cells` (column position, value) changed."""
+
+    kind: ProbeKind
+    base: int
+    cells: tuple[tuple[int, Any], ...] = ()
+
+
+def probe_frame(frame: Any, probes: Sequence[Probe]) -> Any:
+    """One table, of the kind of `frame`, with a row for each probe."""
+    edits = [
+        Edit(row, column, value)
+        for row, probe in enumerate(probes)
+        for column, value in probe.cells
+    ]
+    return edited(frame, [probe.base for probe in probes], edits)
+
+
+def refused(reference: Reference, frame: Any, probes: Sequence[Probe], output: str) -> list[Probe]:
+    """The probes that the model in memory raises for, found by halving."""
+    if not probes:
+        return []
+    rows = probe_frame(frame, probes)
+    try:
+        reference.answer(rows, [output])
+    except MODEL_REFUSALS:
+        if len(probes) == 1:
+            return list(probes)
+    else:
+        return []
+    half = len(probes) // 2
+    return refused(reference, frame, probes[:half], output) + refused(
+        reference, frame, probes[half:], output
+    )
+
+
+def missing_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
+    """A row for every column the model reads, with that column missing."""
+    return [
+        Probe("missing", _spread(row_count(frame), i), ((i, MISSING),))
+        for i, column in enumerate(columns)
+        if column.input is not None and column.input != "integer"
+    ]
+
+
+def golden_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
+    """Ordinary rows, unknown categories and extremes; `missing_probes` are apart, since they change dtypes."""
+    rows = row_count(frame)
+    count = min(ORDINARY_ROWS, rows)
+    probes = [Probe("ordinary", int(row)) for row in np.linspace(0, rows - 1, count)]
+    read = [i for i, column in enumerate(columns) if column.input is not None]
+    for i in evenly(read, COLUMNS_PROBED):
+        kind: ProbeKind = "category" if columns[i].type == "string" else "extreme"
+        probes += [
+            Probe(kind, _spread(rows, i), ((i, value),)) for value in _strange_values(columns[i])
+        ]
+    return probes
+
+
+def all_missing_probe(columns: Sequence[Column]) -> Probe:
+    """A row with every nullable column missing at once."""
+    cells = tuple(
+        (i, MISSING) for i, column in enumerate(columns) if column.input is not None and column.nullable
+    )
+    return Probe("missing", 0, cells)
+
+
+def evenly(items: Sequence[Any], count: int) -> list[Any]:
+    """At most `count` of `items`, evenly spread, the first and the last among them."""
+    if len(items) <= count:
+        return list(items)
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, count)]
+
+
+def _strange_values(column: Column) -> Iterator[Any]:
+    closed = column.categories is not None and not column.categories.open
+    if column.categories is not None:
+        yield from evenly(column.categories.values, 4)
+    if closed or column.type == "boolean":
+        return
+    if column.type == "string":
+        yield from STRANGE_TEXT
+        if column.categories is not None and column.categories.values:
+            yield f"{column.categories.values[0]} "
+    elif column.range is not None:
+        yield from _extremes(float(column.range[0]), float(column.range[1]), integral=column.type == "integer")
+
+
+def _extremes(low: float, high: float, *, integral: bool) -> Iterator[Any]:
+    if not (np.isfinite(low) and np.isfinite(high)):
+        return
+    span = (high - low) or 1.0
+    for value in (low, high, low - span, high + span):
+        if integral:
+            yield int(value)
+        elif np.isfinite(value):
+            yield value
+
+
+def _spread(rows: int, index: int) -> int:
+    return (index * 7919) % rows

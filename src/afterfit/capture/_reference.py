@@ -1,0 +1,78 @@
+"""The model in memory, with what was applied by hand before and after it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+
+class Reference:
+    """What the graph has to answer like: `postprocess` of `model` of `preprocess` of the rows.
+
+    Answers come by the names of the graph's outputs. Warnings of the model are not shown: they were shown, or
+    not, when the person trained it, and probing it with strange rows would only add to them.
+    """
+
+    def __init__(self, model: Any, preprocess: Any = None, postprocess: Any = None) -> None:
+        self.model = model
+        self.preprocess: tuple[Any, ...] = _as_tuple(preprocess)
+        self.postprocess = postprocess
+
+    def preprocessed(self, frame: Any) -> Any:
+        """The rows as the model receives them."""
+        for transformer in self.preprocess:
+            frame = transformer.transform(frame)
+        return frame
+
+    def answer(self, frame: Any, outputs: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """The named outputs for the rows of `frame`; raises whatever the model raises."""
+        with quiet():
+            received = self.preprocessed(frame)
+            return {name: self._output(name, received) for name in outputs}
+
+    def _output(self, name: str, received: Any) -> NDArray[Any]:
+        if name == "probabilities":
+            return np.asarray(self.model.predict_proba(received), dtype=np.float64)
+        if name == "scores":
+            return np.asarray(self.model.decision_function(received), dtype=np.float64)
+        if name == "transformed":
+            return dense(self.model.transform(received))
+        prediction = np.asarray(self.model.predict(received))
+        if self.postprocess is None:
+            return prediction
+        columns = prediction.reshape(len(prediction), -1)
+        return np.asarray(self.postprocess.inverse_transform(columns)).reshape(prediction.shape)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Run a person's model without its warnings."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def dense(table: Any) -> NDArray[Any]:
+    """A transformer's answer, whatever container it came in, as a dense array `[N, m]`."""
+    if hasattr(table, "toarray"):
+        table = table.toarray()
+    if hasattr(table, "to_numpy"):
+        table = table.to_numpy()
+    return np.asarray(table)
+
+
+def _as_tuple(preprocess: Any) -> tuple[Any, ...]:
+    if preprocess is None:
+        return ()
+    if isinstance(preprocess, Sequence) and not hasattr(preprocess, "transform"):
+        return tuple(preprocess)
+    return (preprocess,)

@@ -1,0 +1,267 @@
+"""The save workflow, written once: schema, lower, golden rows, parity, write."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from afterfit._version import __version__
+from afterfit.bundle import FORMAT_VERSION, Lineage, Manifest, Parity, Task, write_bundle
+from afterfit.capture._evidence import (
+    environment,
+    fingerprint,
+    framework_of,
+    profile,
+    training_entries,
+)
+from afterfit.capture._forgotten import check_columns, check_scale
+from afterfit.capture._frames import reference_frame, row_count, take
+from afterfit.capture._graph import LoweredModel, lower_model
+from afterfit.capture._probes import (
+    MODEL_REFUSALS,
+    Probe,
+    all_missing_probe,
+    golden_probes,
+    missing_probes,
+    refused,
+)
+from afterfit.capture._progress import Stages, stages
+from afterfit.capture._reference import Reference
+from afterfit.capture._replay import REPLAYED_ROWS, Replay, Replayed, golden_rows
+from afterfit.capture._thresholds import threshold_probes
+from afterfit.errors import ArgumentError, CaptureError, UnsupportedModelError
+from afterfit.lowering import Classification, Regression
+from afterfit.runtime import load
+from afterfit.schema import Schema, infer_table, pack_table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from afterfit.bundle import GoldenRow
+    from afterfit.runtime import Model
+    from afterfit.schema import InferredTable, Packed
+
+_METHODS = {"prediction": "predict", "probabilities": "predict_proba", "transformed": "transform"}
+_STAGES = 7
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What parity was proved on."""
+
+    parity: Parity
+    golden: list[GoldenRow]
+
+
+def save(
+    model: Any,
+    path: str | os.PathLike[str],
+    *,
+    X: Any,
+    y: Any = None,
+    preprocess: Any = None,
+    postprocess: Any = None,
+    history: Any = None,
+    params: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    name: str | None = None,
+    description: str | None = None,
+) -> Model:
+    """Save a fitted model as a bundle, after proving that the bundle answers exactly as the model does.
+
+    `X`: raw rows, as users will send them, before any preprocessing; the training rows, ideally: a DataFrame
+    (pandas, polars), a pyarrow table, a 2-D array or a list of dicts. All rows up to 100,000 are replayed, and of
+    a larger `X` 100,000 evenly spread ones; so are golden rows made from them: ordinary rows, missing values,
+    unknown categories, minimum, maximum and beyond both, both sides of tree thresholds.
+    `y`: the targets of `X`, checked for length.
+    `preprocess`: the fitted transformer, or the list of them, that was applied by hand before the model.
+    `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units.
+    `history`, `params`, `metrics`: plain data kept under `training/`.
+    `name`: what the model is called where it is served; by default the file's name without its suffix.
+
+    Returns the model, loaded from the file that was written. The same model and rows give the same bytes.
+
+    Raises `UnsupportedModelError` where no exact graph can be made, `ForgottenPreprocessingError` where the model
+    cannot have been fitted on rows like `X`, `ParityError` where the graph would answer otherwise, `ArgumentError`
+    for arguments that cannot be used. The file appears whole or not at all: whatever is raised, nothing is left on
+    disk, and a bundle that was there before stays as it was.
+    """
+    target = _checked_path(path)
+    with stages(_STAGES) as progress:
+        progress.begin("reading X")
+        table = infer_table(X)
+        _check_rows(table, y)
+        reference = Reference(model, preprocess, postprocess)
+        check_columns(reference, table)
+        frame = reference_frame(X)
+        first_output = _first_output(model)
+        _check_answers(reference, frame, first_output)
+        progress.begin("lowering the model")
+        lowered = lower_model(reference, table)
+        progress.begin("probing missing values")
+        schema = _probed_schema(reference, lowered, frame, first_output)
+        packed = pack_table(schema, X)
+        check_scale(reference, lowered, packed)
+        progress.begin("building the graph")
+        graph = lowered.graph()
+        proof = _prove(Replay(reference, lowered, schema, graph), frame, table, packed, progress)
+        progress.begin("writing the bundle")
+        manifest = Manifest(
+            format=FORMAT_VERSION,
+            name=name or target.stem,
+            description=description,
+            task=_task(lowered),
+            framework=framework_of(model),
+            entry_points={
+                _METHODS[output.name]: output.name for output in schema.outputs if output.name in _METHODS
+            },
+            files={},
+            lineage=Lineage(
+                data_sha256=fingerprint(packed), data_rows=table.rows, saved_by=f"afterfit {__version__}"
+            ),
+            parity=proof.parity,
+        )
+        entries = {
+            "environment.json": environment(model),
+            "profile.json": profile(schema, packed),
+            **training_entries(params, metrics, history),
+        }
+        return _write(target, manifest, schema, graph, proof.golden, entries)
+
+
+def _checked_path(path: str | os.PathLike[str]) -> Path:
+    target = Path(path)
+    if target.is_dir():
+        raise ArgumentError(f"{target} is a folder; name a file in it, such as {target / 'model.afit'}")
+    if not target.parent.is_dir():
+        raise ArgumentError(f"the folder {target.parent} does not exist; create it first")
+    return target
+
+
+def _check_rows(table: InferredTable, y: Any) -> None:
+    if table.rows == 0 or not table.columns:
+        raise ArgumentError(
+            f"X has {table.rows} rows and {len(table.columns)} columns; give at least one raw row"
+        )
+    if y is not None and len(y) != table.rows:
+        raise ArgumentError(f"X has {table.rows} rows and y has {len(y)}; give the targets of these rows")
+
+
+def _first_output(model: Any) -> str:
+    if hasattr(model, "predict"):
+        return "prediction"
+    if hasattr(model, "transform"):
+        return "transformed"
+    raise ArgumentError(f"a {type(model).__name__} has neither predict nor transform; give a fitted model")
+
+
+def _check_answers(reference: Reference, frame: Any, output: str) -> None:
+    rows = take(frame, range(min(5, row_count(frame))))
+    try:
+        reference.answer(rows, [output])
+    except MODEL_REFUSALS as error:
+        raise ArgumentError(f"the model in memory cannot answer on the first rows of X: {error}") from error
+
+
+def _probed_schema(reference: Reference, lowered: LoweredModel, frame: Any, output: str) -> Schema:
+    """The schema, each column nullable where the model has an answer for a missing value."""
+    unsure = [
+        probe
+        for probe in missing_probes(frame, lowered.columns)
+        if not lowered.columns[probe.cells[0][0]].nullable
+    ]
+    raising = {probe.cells[0][0] for probe in refused(reference, frame, unsure, output)}
+    accepted = {probe.cells[0][0] for probe in unsure} - raising
+    columns = tuple(
+        msgspec.structs.replace(column, nullable=True) if i in accepted else column
+        for i, column in enumerate(lowered.columns)
+    )
+    return Schema(columns=columns, outputs=lowered.outputs)
+
+
+def _prove(
+    replay: Replay, frame: Any, table: InferredTable, packed: Packed, progress: Stages
+) -> _Proof:
+    schema = replay.schema
+    indices = np.unique(np.linspace(0, table.rows - 1, min(table.rows, REPLAYED_ROWS)).astype(np.int64))
+    progress.begin(f"replaying {len(indices):,} rows")
+    ordinary = replay.rows(frame, indices)
+    progress.begin("replaying golden rows")
+    plain = golden_probes(frame, schema.columns)
+    plain += threshold_probes(replay.lowered, packed, [column.dtype for column in table.columns])
+    _check_probes(replay, frame, plain)
+    gaps = [
+        probe for probe in missing_probes(frame, schema.columns) if schema.columns[probe.cells[0][0]].nullable
+    ]
+    if len(gaps) > 1:
+        gaps += _bearable(replay, frame, [all_missing_probe(schema.columns)])
+    replays = [replay.probes(frame, plain)]
+    if gaps:
+        replays.append(replay.probes(frame, gaps))
+    golden = [row for replayed in replays for row in golden_rows(schema, replayed)]
+    return _Proof(_parity(replay, len(indices), table.rows, [ordinary, *replays], len(plain) + len(gaps)), golden)
+
+
+def _check_probes(replay: Replay, frame: Any, probes: Sequence[Probe]) -> None:
+    raising = refused(replay.reference, frame, probes, replay.outputs[0].name)
+    if raising:
+        column, value = raising[0].cells[0] if raising[0].cells else (0, None)
+        raise UnsupportedModelError(
+            type(replay.reference.model).__name__,
+            "",
+            f"it raises an error for {value!r} in column {replay.schema.columns[column].name!r}, which the schema "
+            "cannot rule out",
+            "Let the step that reads this column accept unseen values",
+        )
+
+
+def _bearable(replay: Replay, frame: Any, probes: Sequence[Probe]) -> list[Probe]:
+    """The probes that the model in memory answers: it may take one gap and not all of them at once."""
+    raising = refused(replay.reference, frame, probes, replay.outputs[0].name)
+    return [probe for probe in probes if probe not in raising]
+
+
+def _parity(replay: Replay, rows: int, given: int, replays: Sequence[Replayed], golden: int) -> Parity:
+    return Parity(
+        rows=rows,
+        rows_given=given,
+        golden_rows=golden,
+        labels_different=0,
+        ties=sum(len(replayed.comparison.tied_rows) for replayed in replays),
+        max_error=max(replayed.comparison.max_error for replayed in replays),
+        tolerance=replay.tolerance,
+        precision="float32" if replay.precision == "float32" else "float64",
+    )
+
+
+def _task(lowered: LoweredModel) -> Task:
+    if isinstance(lowered.lowered, Classification):
+        return "classification"
+    return "regression" if isinstance(lowered.lowered, Regression) else "transformation"
+
+
+def _write(
+    target: Path,
+    manifest: Manifest,
+    schema: Schema,
+    graph: bytes,
+    golden: Sequence[GoldenRow],
+    entries: Mapping[str, bytes],
+) -> Model:
+    """Write beside the target, replay the golden rows from the file, and only then move it into place."""
+    draft = target.with_name(f".{target.name}.{os.getpid()}.draft")
+    try:
+        write_bundle(draft, manifest=manifest, schema=schema, graph=graph, golden=golden, entries=entries)
+        model = load(draft)
+        report = model.verify()
+        if not report.ok:
+            raise CaptureError("the bundle does not answer its own golden rows: " + report.failures[0])
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return model
