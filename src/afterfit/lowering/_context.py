@@ -1,7 +1,8 @@
-"""What a lowering is given beside its estimator: its place, its neighbours, and a place to say what it knows."""
+"""What a lowering is given beside its estimator: its place, its neighbours, room to note what it knows."""
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.errors import UnsupportedModelError
 from afterfit.lowering._registry import find_inversion, find_lowering, public_name
-from afterfit.lowering._table import Block, Classification, Lowered, Regression, Table
+from afterfit.lowering._table import Block, Classification, Lowered, OneHot, Regression, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     from spox import Var
 
 ADVICE = (
-    "Use one of the estimators listed in README.md under 'What is captured', or ask for this one to be lowered"
+    "Use one of the estimators listed in README.md under 'What is captured', "
+    "or ask for this one to be lowered"
 )
 
 
@@ -29,11 +31,14 @@ class RawColumn:
     """A raw column as the lowering sees it.
 
     `dtype`: what the library holds for it (`object` for text). `categorical`: it is of a categorical dtype.
+    `missing`: what the library holds where a value is missing: NaN, None or `pandas.NA`. Imputers tell them
+    apart in columns of Python objects.
     """
 
     name: str
     dtype: np.dtype[Any]
     categorical: bool = False
+    missing: Any = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +122,9 @@ class Context:
             raise self.refuse(estimator, "it stands where a transformer is expected")
         return returned
 
-    def lower_predictor(self, estimator: Any, X: Table, name: str | None = None) -> Classification | Regression:
+    def lower_predictor(
+        self, estimator: Any, X: Table, name: str | None = None
+    ) -> Classification | Regression:
         """Lower a classifier or regressor; refuses what returns a table."""
         returned = self.lower(estimator, X, name)
         if isinstance(returned, Table):
@@ -147,6 +154,20 @@ class Context:
 
     def read_block(self, estimator: object, block: Block) -> Var:
         """The tensor of a block, noting which raw columns the model reads."""
+        self._note_block(estimator, block)
+        return block.var
+
+    def read_vector(self, estimator: object, block: Block) -> Var:
+        """The one column of a block of width 1 as a tensor `[N]`, noting that the model reads it."""
+        self._note_block(estimator, block)
+        return block.vector
+
+    def read_index(self, estimator: object, block: Block, source: OneHot) -> Var:
+        """The index int64 `[N]` of a one-hot block, noting that the model reads it."""
+        self._note_block(estimator, block)
+        return source.index
+
+    def _note_block(self, estimator: object, block: Block) -> None:
         if block.refusal is not None:
             raise self.refuse(
                 estimator,
@@ -154,7 +175,6 @@ class Context:
                 "Convert the column to numbers, text or booleans in X, or drop it",
             )
         self.note_read(block.origins)
-        return block.var
 
     def note_read(self, origins: Iterable[Any]) -> None:
         """Remember that the model reads the raw columns behind `origins`."""
@@ -170,7 +190,7 @@ class Context:
         origin = block.origins[0]
         if origin is None or not origin.verbatim:
             return
-        found = Learned(tuple(values), open)
+        found = Learned((*values, *origin.replaced), open)
         known = self.learned.get(origin.column)
         if known is None:
             self.learned[origin.column] = found
@@ -191,7 +211,9 @@ class Context:
 
     def note_float32_sum(self, estimator: object) -> None:
         """Say that the library itself adds up in float32 here, so parity is held to 1e-6, and stated."""
-        self.float32_sums.append(f"{type(estimator).__name__} at {self.where}" if self.where else type(estimator).__name__)
+        self.float32_sums.append(
+            f"{type(estimator).__name__} at {self.where}" if self.where else type(estimator).__name__
+        )
 
     def _name(self, block: Block) -> str:
         names = [repr(self.columns[o.column].name) for o in block.origins if o is not None]

@@ -1,8 +1,8 @@
-"""Typed values that flow through a graph while it is built: what a fitted pipeline passes from step to step."""
+"""Typed values that flow through a graph while it is built: what a fitted pipeline passes on at each step."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ def constant(value: Any, dtype: type[np.generic] | None = np.float64) -> Var:
 
 
 def round_to_float32(value: Var) -> Var:
-    """Round float64 values to the nearest float32 and hold them as float64 again, as a library's cast does."""
+    """Round float64 values to the nearest float32 and hold them as float64 again, as a cast does."""
     return op.cast(op.cast(value, to=np.float32), to=np.float64)
 
 
@@ -39,6 +39,19 @@ class Origin:
 
     column: int
     verbatim: bool
+    replaced: tuple[Any, ...] = ()
+    """Raw values that an imputer replaced on the way: the model answers for them, though no category."""
+
+
+@dataclass(frozen=True, eq=False)
+class OneHot:
+    """A float64 matrix `[N, w]` of zeros with at most a single 1.0 a row, at column `index` int64 `[N]`.
+
+    An `index` of `w` or more is a row of zeros. A linear model gathers its coefficients by `index` instead of
+    multiplying a matrix that is nearly all zeros.
+    """
+
+    index: Var
 
 
 @dataclass(frozen=True)
@@ -50,7 +63,7 @@ class Block:
     holds at this point (`TEXT` for text), which decides how it rounds. `origins` has one entry a column.
     """
 
-    source: Var
+    source: Var | OneHot
     source_width: int
     picks: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -69,23 +82,31 @@ class Block:
     @cached_property
     def var(self) -> Var:
         """The columns as one tensor `[N, width]`."""
+        if isinstance(self.source, OneHot):
+            return _materialize(self.source.index, self.picks)
         if self.picks == tuple(range(self.source_width)):
             return self.source
         return op.gather(self.source, constant(self.picks, np.int64), axis=1)
 
+    @cached_property
+    def vector(self) -> Var:
+        """The one column of a block of width 1 as a tensor `[N]`."""
+        if self.width != 1:
+            raise ValueError(f"a block of {self.width} columns is no vector")
+        if isinstance(self.source, OneHot):
+            return op.reshape(self.var, constant([-1], np.int64))
+        return op.gather(self.source, constant(self.picks[0], np.int64), axis=1)
+
     def select(self, positions: Sequence[int]) -> Block:
-        return Block(
-            self.source,
-            self.source_width,
-            tuple(self.picks[i] for i in positions),
-            self.dtype,
-            tuple(self.origins[i] for i in positions),
-            self.refusal,
+        return replace(
+            self,
+            picks=tuple(self.picks[i] for i in positions),
+            origins=tuple(self.origins[i] for i in positions),
         )
 
     @staticmethod
     def of(
-        var: Var, width: int, dtype: Any = np.float64, origins: Sequence[Origin | None] | None = None
+        var: Var | OneHot, width: int, dtype: Any = np.float64, origins: Sequence[Origin | None] | None = None
     ) -> Block:
         """A block of all `width` columns of `var`; without `origins`, of no one raw column."""
         return Block(
@@ -99,9 +120,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Table:
-    """An ordered sequence of columns, as a transformer receives or returns them, in blocks of one kind."""
+    """An ordered sequence of columns, as a transformer receives or returns them, in blocks of one kind.
+
+    `sparse`: the library holds it as a sparse matrix. Graphs hold it as dense, but some arithmetic differs:
+    scikit-learn multiplies sparse columns by 1/scale where it divides dense ones by scale.
+    """
 
     blocks: tuple[Block, ...]
+    sparse: bool = False
 
     @property
     def width(self) -> int:
@@ -138,7 +164,22 @@ class Table:
 
     def select(self, positions: Iterable[int]) -> Table:
         """The columns at `positions`, in that order; neighbours of one source stay one block."""
-        return concatenate(Table((self.column(position),)) for position in positions)
+        chosen = concatenate(Table((self.column(position),)) for position in positions)
+        return replace(chosen, sparse=self.sparse)
+
+    def joined(self) -> Table:
+        """The table as one NumPy array of the library: numbers of one joint dtype, float64 beside text.
+
+        Beside text the array is one of Python objects, and whatever reads numbers from it makes them float64.
+        """
+        if self.has_text:
+            joint = np.dtype(np.float64)
+        elif self.blocks:
+            joint = np.result_type(*[block.dtype for block in self.blocks])
+        else:
+            return self
+        blocks = tuple(block if block.is_text else replace(block, dtype=joint) for block in self.blocks)
+        return replace(self, blocks=blocks)
 
     @staticmethod
     def of(
@@ -162,17 +203,26 @@ def concatenate(tables: Iterable[Table]) -> Table:
                 and last.dtype == block.dtype
                 and last.refusal == block.refusal
             ):
-                joined[-1] = Block(
-                    last.source,
-                    last.source_width,
-                    last.picks + block.picks,
-                    last.dtype,
-                    last.origins + block.origins,
-                    last.refusal,
+                joined[-1] = replace(
+                    last, picks=last.picks + block.picks, origins=last.origins + block.origins
                 )
             else:
                 joined.append(block)
     return Table(tuple(joined))
+
+
+_GATHERED_WIDTH = 256
+"""Up to this width one-hot rows are gathered from a table of width squared; beyond, they are compared."""
+
+
+def _materialize(index: Var, picks: tuple[int, ...]) -> Var:
+    if len(picks) <= _GATHERED_WIDTH and max(picks) <= 4 * _GATHERED_WIDTH:
+        rows = np.zeros((max(picks) + 2, len(picks)))
+        rows[list(picks), range(len(picks))] = 1.0
+        inside = op.min([index, constant(max(picks) + 1, np.int64)])
+        return op.gather(constant(rows), inside, axis=0)
+    found = op.equal(op.unsqueeze(index, constant([1], np.int64)), constant(picks, np.int64))
+    return op.cast(found, to=np.float64)
 
 
 @dataclass(frozen=True)
@@ -180,7 +230,7 @@ class Classification:
     """What a classifier answers.
 
     `classes` `[k]` as the estimator holds them; `index` int64 `[N]`, the position of the label in `classes`;
-    `probabilities` float64 `[N, k]` or None; `scores` float64 `[N]` or `[N, k]` (`decision_function`) or None.
+    `probabilities` float64 `[N, k]` or None; `scores` (`decision_function`) float64 `[N]`, `[N, k]` or None.
     """
 
     classes: NDArray[Any]

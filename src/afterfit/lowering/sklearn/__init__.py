@@ -1,2 +1,7 @@
 """Lowerings for scikit-learn. Importing this package registers them; none of its files imports scikit-learn
-at module level, since a lowering reads the attributes of an object that is already there."""
+at module level, since a lowering reads the attributes of an object that is already there.
+"""
+
+from afterfit.lowering.sklearn import _compose, _encode, _impute, _linear, _scale
+
+__all__ = ["_compose", "_encode", "_impute", "_linear", "_scale"]

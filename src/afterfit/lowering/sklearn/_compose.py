@@ -1,0 +1,153 @@
+"""Pipeline, ColumnTransformer, FeatureUnion and FunctionTransformer: which columns go where, in order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import spox.opset.ai.onnx.v21 as op
+
+from afterfit.lowering._registry import inverts, lowers
+from afterfit.lowering._table import Block, Lowered, Table, concatenate, constant, round_to_float32
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from spox import Var
+
+    from afterfit.lowering._context import Context
+
+
+@lowers("sklearn.pipeline.Pipeline")
+def lower_pipeline(estimator: Any, X: Table, context: Context) -> Lowered:
+    returned: Lowered = X
+    for name, step in estimator.steps:
+        if _is_passthrough(step):
+            continue
+        if not isinstance(returned, Table):
+            raise context.refuse(estimator, f"its step {name!r} follows a step that predicts")
+        returned = context.lower(step, returned, name)
+    return returned
+
+
+@inverts("sklearn.pipeline.Pipeline")
+def invert_pipeline(estimator: Any, values: Var, context: Context) -> Var:
+    for name, step in reversed(estimator.steps):
+        if not _is_passthrough(step):
+            with context.inside(name):
+                values = context.invert(step, values)
+    return values
+
+
+@lowers("sklearn.compose.ColumnTransformer")
+def lower_column_transformer(estimator: Any, X: Table, context: Context) -> Table:
+    names = [name for name, *_ in estimator.transformers_]
+    if len(set(names)) < len(names):
+        raise context.refuse(
+            estimator, f"two of its transformers share a name: {names}", "Give each transformer its own name"
+        )
+    returned = []
+    for name, transformer, _ in estimator.transformers_:
+        with context.inside(name):
+            indices = list(estimator._transformer_to_input_indices[name])  # noqa: SLF001 - no public equivalent
+            if len(indices) == 0 or _is_drop(transformer):
+                continue
+            received = X.select(_positions(estimator, indices, X, context))
+            returned.append(_apply(estimator, name, transformer, received, context))
+    stacked = _stack(estimator, returned)
+    return replace(stacked, sparse=bool(getattr(estimator, "sparse_output_", False)))
+
+
+@lowers("sklearn.pipeline.FeatureUnion")
+def lower_feature_union(estimator: Any, X: Table, context: Context) -> Table:
+    returned = []
+    for name, transformer in estimator.transformer_list:
+        with context.inside(name):
+            if _is_drop(transformer):
+                continue
+            returned.append(_apply(estimator, name, transformer, X, context))
+    return replace(_stack(estimator, returned), sparse=any(table.sparse for table in returned))
+
+
+@lowers("sklearn.preprocessing.FunctionTransformer")
+def lower_function_transformer(estimator: Any, X: Table, context: Context) -> Table:
+    if estimator.func is not None:
+        raise context.refuse(
+            estimator,
+            f"it calls the Python function {_name(estimator.func)}",
+            "Write the step with scikit-learn's own transformers, or apply the function before X is given",
+        )
+    return X.joined() if estimator.validate else X
+
+
+@inverts("sklearn.preprocessing.FunctionTransformer")
+def invert_function_transformer(estimator: Any, values: Var, context: Context) -> Var:
+    if estimator.inverse_func is not None:
+        raise context.refuse(
+            estimator,
+            f"its inverse_transform calls the Python function {_name(estimator.inverse_func)}",
+            "Use one of scikit-learn's own scalers for the target",
+        )
+    return values
+
+
+def _is_passthrough(transformer: Any) -> bool:
+    return transformer is None or (isinstance(transformer, str) and transformer == "passthrough")
+
+
+def _is_drop(transformer: Any) -> bool:
+    return isinstance(transformer, str) and transformer == "drop"
+
+
+def _name(function: object) -> str:
+    return str(getattr(function, "__qualname__", type(function).__qualname__))
+
+
+def _positions(estimator: Any, indices: Sequence[int], X: Table, context: Context) -> list[int]:
+    """Where the columns it was fitted on stand in `X`: by name where both are known, as it selects itself."""
+    fitted = getattr(estimator, "feature_names_in_", None)
+    held = [None if origin is None else context.columns[origin.column].name for origin in X.origins]
+    counts = Counter(held)
+    by_name = {name: i for i, name in enumerate(held) if name is not None and counts[name] == 1}
+    if fitted is not None and all(fitted[i] in by_name for i in indices):
+        return [by_name[fitted[i]] for i in indices]
+    if X.width != estimator.n_features_in_:
+        raise context.refuse(
+            estimator,
+            f"it was fitted on {estimator.n_features_in_} columns and receives {X.width}",
+            "Give X with the columns it was fitted on",
+        )
+    return list(indices)
+
+
+def _apply(estimator: Any, name: str, transformer: Any, X: Table, context: Context) -> Table:
+    """What the part called `name` of a union or column transformer returns, times its weight if any."""
+    table = X if _is_passthrough(transformer) else context.lower_transformer(transformer, X)
+    weight = (estimator.transformer_weights or {}).get(name)
+    if weight is None:
+        return table
+    blocks = []
+    for block in table.blocks:
+        if block.is_text:
+            raise context.refuse(estimator, "it multiplies text by a weight", "Encode the text columns first")
+        dtype = np.result_type(block.dtype, weight)
+        product = op.mul(context.read_block(estimator, block), constant(weight))
+        if dtype == np.float32:
+            product = round_to_float32(product)
+        blocks.append(Block.of(product, block.width, dtype, _transformed(block)))
+    return replace(table, blocks=tuple(blocks))
+
+
+def _transformed(block: Block) -> list[Any]:
+    return [origin and replace(origin, verbatim=False) for origin in block.origins]
+
+
+def _stack(estimator: Any, tables: Sequence[Table]) -> Table:
+    """The tables side by side: a DataFrame keeps the dtype of each column, an array has one joint dtype."""
+    from sklearn.utils._set_output import _get_output_config
+
+    stacked = concatenate(tables)
+    config: Mapping[str, Any] = _get_output_config("transform", estimator)
+    return stacked.joined() if config["dense"] == "default" else stacked
