@@ -1,0 +1,22 @@
+"""The bundle format: one file that holds a model whole, and no code. FORMAT.md describes it."""
+
+from afterfit.bundle._bundle import Bundle, GoldenRow
+from afterfit.bundle._json import encode_json
+from afterfit.bundle._manifest import FORMAT_VERSION, FileRecord, Framework, Lineage, Manifest, Parity, Task
+from afterfit.bundle._reader import read_bundle
+from afterfit.bundle._writer import write_bundle
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Bundle",
+    "FileRecord",
+    "Framework",
+    "GoldenRow",
+    "Lineage",
+    "Manifest",
+    "Parity",
+    "Task",
+    "encode_json",
+    "read_bundle",
+    "write_bundle",
+]

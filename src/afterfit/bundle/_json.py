@@ -1,0 +1,150 @@
+"""JSON as bundles hold it: written in one canonical way, read strictly.
+
+JSON has no spelling for the numbers that are not finite. Bundles write them as the strings `"NaN"`,
+`"Infinity"` and `"-Infinity"`; whoever reads a value of logical type `float` takes them back (see
+FORMAT.md).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import msgspec
+import numpy as np
+
+from afterfit.bundle._audit import broken
+from afterfit.bundle._limits import MAX_JSON_DEPTH
+from afterfit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from afterfit.bundle._audit import Rule
+
+T = TypeVar("T")
+
+NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+"""The spelling of the numbers JSON has none for."""
+
+BRACKETS = b"[]{}"
+NOT_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
+
+_encoder = msgspec.json.Encoder(order="sorted")
+
+
+def encode_json(value: Any) -> bytes:
+    """Canonical JSON: UTF-8, keys sorted by code point, no spaces, floats as their shortest exact spelling.
+
+    Takes None, bool, int, float, str, lists, tuples, dicts with string keys, msgspec structs, and numpy
+    scalars and arrays. Numbers that are not finite become `"NaN"`, `"Infinity"` and `"-Infinity"`. Pure and
+    deterministic: equal values give equal bytes. Raises `ArgumentError` for anything else.
+    """
+    try:
+        return _encoder.encode(_plain(value))
+    except (UnicodeEncodeError, OverflowError, RecursionError) as error:
+        raise ArgumentError(f"cannot be written as JSON: {error}") from None
+
+
+def decode_json(content: bytes, kind: type[T], *, entry: str, rule: Rule) -> T:
+    """A JSON document as `kind`.
+
+    Syntax, nesting and duplicate keys are audited before anything of `kind` is built; a document that does
+    not fit `kind` breaks `rule`.
+    """
+    audit_json(content, entry)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        raise broken(rule, str(error), entry) from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise broken("json-syntax", f"is not JSON: {error}", entry) from None
+
+
+def decode_json_lines(content: bytes, kind: type[T], *, entry: str, rule: Rule) -> list[T]:
+    """The documents of a JSON Lines file, each line ended by U+000A."""
+    return [
+        decode_json(line, kind, entry=f"{entry} line {number}", rule=rule)
+        for number, line in enumerate(split_lines(content, entry), 1)
+    ]
+
+
+def split_lines(content: bytes, entry: str) -> list[bytes]:
+    """The lines of a JSON Lines file."""
+    if content and not content.endswith(b"\n"):
+        raise broken("json-syntax", "the last line is cut off: it does not end with U+000A", entry)
+    return content.split(b"\n")[:-1]
+
+
+def audit_json(content: bytes, entry: str) -> None:
+    """Refuse what is not strict JSON: its syntax, its nesting, duplicate keys."""
+    _audit_nesting(content, entry)
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        members = dict(pairs)
+        if len(members) != len(pairs):
+            names = [name for name, _ in pairs]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise broken("json-duplicate-key", f"the key {twice[:100]!a} occurs twice in one object", entry)
+        return members
+
+    def refuse(constant: str) -> NoReturn:
+        raise broken("json-syntax", f"is not JSON: {constant} has to be written as a string", entry)
+
+    try:
+        json.loads(content.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise broken("json-syntax", f"is not JSON: {error}", entry) from None
+
+
+def _audit_nesting(content: bytes, entry: str) -> None:
+    """Bound the nesting before a parser sees it: take away innermost pairs of brackets, layer by layer."""
+    outside = content.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    brackets = b"".join(outside).translate(None, NOT_BRACKETS)
+    for _ in range(MAX_JSON_DEPTH):
+        if not brackets:
+            return
+        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if fewer == brackets:
+            raise broken("json-syntax", "is not JSON: its brackets do not match", entry)
+        brackets = fewer
+    if brackets:
+        raise broken("json-nesting", f"nests deeper than {MAX_JSON_DEPTH} levels", entry)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case None | bool() | str():
+            return value
+        case np.generic() | np.ndarray():
+            return _plain(value.tolist())
+        case float() | int():
+            return _spell(value)
+        case dict():
+            return {_key(name): _plain(member) for name, member in value.items()}
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case msgspec.Struct():
+            return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
+        case _:
+            raise ArgumentError(f"a {type(value).__name__} cannot be written as JSON")
+
+
+def _spell(number: float) -> float | str:
+    if isinstance(number, int) or math.isfinite(number):
+        return number
+    if math.isnan(number):
+        return "NaN"
+    return "Infinity" if number > 0 else "-Infinity"
+
+
+def _key(name: Any) -> str:
+    if not isinstance(name, str):
+        raise ArgumentError(f"the key {name!r} is not a string, as keys of JSON objects must be")
+    return name
+
+
+def join_lines(lines: Iterable[bytes]) -> bytes:
+    """A JSON Lines file, each line ended by U+000A."""
+    return b"".join(line + b"\n" for line in lines)

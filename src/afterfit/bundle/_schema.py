@@ -1,0 +1,116 @@
+"""Audit of what `schema.json` says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from afterfit.bundle._audit import broken
+from afterfit.bundle._json import NON_FINITE
+from afterfit.bundle._limits import MAX_TENSOR_RANK
+
+if TYPE_CHECKING:
+    from afterfit.errors import AuditError
+    from afterfit.schema._types import Column, ColumnType, InputName, LogicalType, Output, Scalar, Schema
+
+ENTRY = "schema.json"
+INPUTS: tuple[InputName, ...] = ("number", "text", "integer")
+INPUT_TYPES: dict[InputName, tuple[LogicalType, ...]] = {
+    "number": ("float", "integer", "boolean"),
+    "text": ("string",),
+    "integer": ("integer",),
+}
+OUTPUTS = ("prediction", "probabilities", "scores", "transformed")
+
+
+def audit_schema(schema: Schema) -> None:
+    """Refuse a schema that contradicts itself."""
+    names = [column.name for column in schema.columns]
+    if len(set(names)) != len(names):
+        raise _invalid("two columns have the same name")
+    for column in schema.columns:
+        _audit_column(column)
+    for name in INPUTS:
+        positions = [column.position for column in schema.packed(name)]
+        if positions != list(range(len(positions))):
+            raise _invalid(
+                f"the positions within input {name} are not each of 0 to {len(positions) - 1} once"
+            )
+    if not any(column.input for column in schema.columns):
+        raise _invalid("no column belongs to an input")
+    outputs = [output.name for output in schema.outputs]
+    if not outputs or len(set(outputs)) != len(outputs):
+        raise _invalid("there is no output, or two have the same name")
+    for output in schema.outputs:
+        _audit_output(output)
+
+
+def is_of_type(value: object, kind: ColumnType) -> bool:
+    """Whether a JSON value is one of the logical type; null never is."""
+    match kind:
+        case "string":
+            return isinstance(value, str)
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return not isinstance(value, bool) and (
+                isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+            )
+        case "float":
+            if isinstance(value, str):
+                return value in NON_FINITE
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case "any":
+            return value is not None
+
+
+def _audit_column(column: Column) -> None:
+    where = f"column {column.name[:100]!a}"
+    if (column.input is None) != (column.position is None):
+        raise _invalid(f"{where} has only one of input and position")
+    if column.input is not None and column.type not in INPUT_TYPES[column.input]:
+        raise _invalid(f"{where} is of type {column.type}, which input {column.input} does not hold")
+    if column.categories is not None:
+        _audit_values(column.categories.values, column.type, f"{where}: categories")
+    if column.example is not None:
+        _audit_values((column.example,), column.type, f"{where}: example")
+    if column.range is not None:
+        low, high = (_number(bound, where) for bound in column.range)
+        if column.type not in ("float", "integer") or not low <= high:
+            raise _invalid(f"{where}: its range is not two ordered numbers")
+
+
+def _audit_output(output: Output) -> None:
+    if output.name not in OUTPUTS:
+        raise _invalid(f"output {output.name[:100]!a} is not one of {', '.join(OUTPUTS)}")
+    where = f"output {output.name}"
+    rows, *rest = output.shape or (0,)
+    if rows != -1 or any(size < 1 for size in rest) or len(rest) >= MAX_TENSOR_RANK:
+        raise _invalid(f"{where}: its shape is not -1, for the rows, and then positive sizes")
+    if output.classes is not None:
+        kinds = {type(label) for label in output.classes}
+        if len(kinds) != 1 or len(set(output.classes)) != len(output.classes):
+            raise _invalid(f"{where}: its classes are not distinct values of one type")
+    if output.classes is not None and output.name == "prediction":
+        _audit_values(output.classes, output.type, f"{where}: classes")
+    if output.name == "probabilities" and output.classes is not None and rest != [len(output.classes)]:
+        raise _invalid(f"{where}: its shape has not one column for each of {len(output.classes)} classes")
+    if output.columns is not None and rest != [len(output.columns)]:
+        raise _invalid(f"{where}: its shape has not one column for each of {len(output.columns)} names")
+
+
+def _audit_values(values: tuple[Scalar, ...], kind: ColumnType, where: str) -> None:
+    for value in values:
+        if not is_of_type(value, kind):
+            raise _invalid(f"{where}: {ascii(value)[:100]} is not of type {kind}")
+
+
+def _number(bound: float | str, where: str) -> float:
+    if isinstance(bound, str):
+        if bound not in ("Infinity", "-Infinity"):
+            raise _invalid(f"{where}: its range is not two ordered numbers")
+        return NON_FINITE[bound]
+    return bound
+
+
+def _invalid(message: str) -> AuditError:
+    return broken("schema-invalid", message, ENTRY)
