@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 LogicalType = Literal["float", "integer", "boolean", "string"]
 ColumnType = LogicalType | Literal["any"]
 """`any` only for a column that the model never reads and that is of none of the logical types."""
 InputName = Literal["number", "text", "integer"]
 Scalar = str | int | float | bool
+
+Packed = dict[str, np.ndarray[Any, Any]]
+"""Input name to array: `number` float64 `[N, a]`, `text` object array of str `[N, b]`, `integer` int64 `[N, c]`.
+
+An input without columns is absent. A missing number is NaN, a missing string `encode_text(None)`; booleans
+are 0.0 and 1.0.
+"""
+
+DTYPES: dict[InputName, Any] = {"number": np.float64, "text": object, "integer": np.int64}
+"""The dtype of each packed input."""
 
 MISSING_TEXT = "\x1a"
 """How a missing string stands in a `text` input: U+001A SUBSTITUTE alone.

@@ -1,0 +1,78 @@
+"""Columns of Arrow tables, and of DataFrames that keep Arrow arrays."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import types
+
+from afterfit.schema._columns import FLOAT64, ColumnData, empty, from_numbers, from_words, refuse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def read_array(name: str, array: Any) -> ColumnData:
+    """One column: a `pyarrow.ChunkedArray` or `pyarrow.Array` of any type."""
+    column = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
+    kind = column.type
+    rows = len(column)
+    if types.is_null(kind):
+        return empty(name, rows)
+    if types.is_boolean(kind):
+        values = column.fill_null(False).to_numpy()
+        return from_numbers(name, np.asarray(values, dtype=np.bool_), _nulls(column))
+    if types.is_integer(kind):
+        missing = _nulls(column)
+        values = column.fill_null(0).to_numpy()
+        return from_numbers(name, values, missing, FLOAT64 if missing is not None else None)
+    if types.is_float32(kind) or types.is_float64(kind):
+        return from_numbers(name, column.to_numpy())
+    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+        return _read_strings(name, column)
+    if types.is_dictionary(kind):
+        return _read_dictionary(name, column)
+    return refuse(name, rows, f"which holds {kind}")
+
+
+def _nulls(column: Any) -> NDArray[np.bool_] | None:
+    if column.null_count == 0:
+        return None
+    return np.asarray(column.is_null().to_numpy(), dtype=np.bool_)
+
+
+def _codes(column: Any) -> tuple[NDArray[np.intp], Any]:
+    """The codes of a dictionary column, -1 where null, and the one dictionary they point into."""
+    unified = column.unify_dictionaries()
+    if unified.num_chunks == 0:
+        return np.empty(0, dtype=np.intp), pa.array([], column.type.value_type)
+    parts = [
+        chunk.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+        for chunk in unified.chunks
+    ]
+    return np.concatenate(parts).astype(np.intp, copy=False), unified.chunk(0).dictionary
+
+
+def _read_strings(name: str, column: Any) -> ColumnData:
+    # Offsets of 32 bits could overflow when chunks are joined, and string views have no dictionary kernel.
+    encoded = column.cast(pa.large_string()).dictionary_encode()
+    codes, words = _codes(encoded)
+    return from_words(name, codes, words.to_pylist(), codes < 0)
+
+
+def _read_dictionary(name: str, column: Any) -> ColumnData:
+    codes, dictionary = _codes(column)
+    learned = read_array(name, dictionary)
+    if learned.kind in {"mixed", "refused"}:
+        return refuse(name, len(column), f"whose categories are such {learned.refusal}")
+    if learned.kind == "empty":
+        return empty(name, len(column))
+    taken = learned.take(codes)
+    held = taken.dtype
+    if taken.kind == "integer" and taken.missing is not None:
+        held = FLOAT64
+    # A dictionary may repeat a value; categories do not.
+    return replace(taken, dtype=held, categorical=True, categories=tuple(dict.fromkeys(learned.scalars())))

@@ -1,0 +1,146 @@
+"""Tables to packed inputs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from afterfit.errors import CellError, SchemaError
+from afterfit.schema._decode import RowDecoder
+from afterfit.schema._tables import is_rows, open_table
+from afterfit.schema._types import DTYPES, MISSING_TEXT
+from afterfit.schema._values import MAX_ERRORS, MisfitError, Rule, clip, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from afterfit.schema._columns import ColumnData
+    from afterfit.schema._tables import TableData
+    from afterfit.schema._types import Packed, Schema
+
+
+def pack_table(schema: Schema, X: object) -> Packed:
+    """Check a table against `schema` and pack it; `X` as in `infer_table`, and not changed.
+
+    Columns of a DataFrame are found by name, and columns the schema does not know are ignored; columns of an
+    array are taken by position, and their number must be that of the schema. A list of dicts is read as
+    `RowDecoder.decode_rows` reads it.
+
+    Raises `SchemaError` with every mistake (up to 1,000), and `ArgumentError` where `X` is no table.
+    """
+    if is_rows(X):
+        rows: Any = X
+        return RowDecoder(schema).decode_rows(rows)
+    table = open_table(X)
+    places = _place(schema, table)
+    packed: Packed = {}
+    errors: list[tuple[int, int, CellError]] = []
+    for name, dtype in DTYPES.items():
+        columns = schema.packed(name)
+        if not columns:
+            continue
+        array = np.empty((table.rows, len(columns)), dtype=dtype)
+        for position, column in enumerate(columns):
+            place = places[column.name]
+            order = schema.columns.index(column)
+            found = _pack_column(Rule(column), table.read(place), array[:, position])
+            errors += [(-1 if error.row is None else error.row, order, error) for error in found]
+        packed[name] = array
+    if errors:
+        errors.sort(key=lambda item: item[:2])
+        raise SchemaError([item[2] for item in errors[:MAX_ERRORS]], truncated=len(errors) > MAX_ERRORS)
+    return packed
+
+
+def _place(schema: Schema, table: TableData) -> dict[str, int]:
+    """Where in the table each column of the schema is. Raises `SchemaError` where one is not there."""
+    if not table.named:
+        if len(table.names) != len(schema.columns):
+            raise SchemaError(
+                [
+                    CellError(
+                        None,
+                        None,
+                        f"an array of {len(schema.columns)} columns",
+                        f"{len(table.names)} columns",
+                        "send the columns of the schema in their order, or a DataFrame",
+                    )
+                ]
+            )
+        return {column.name: position for position, column in enumerate(schema.columns)}
+    places = {name: position for position, name in enumerate(table.names)}
+    known = {column.name for column in schema.columns}
+    extra = [name for name in table.names if name not in known]
+    errors = []
+    for column in schema.columns:
+        if column.input is None or column.name in places:
+            continue
+        near = nearest(column.name, extra)
+        fix = "add it" if near is None else f"rename the column {clip(repr(near))}"
+        errors.append(CellError(None, column.name, "a column of this name", "no such column", fix))
+    if errors:
+        raise SchemaError(errors[:MAX_ERRORS], truncated=len(errors) > MAX_ERRORS)
+    return places
+
+
+def _pack_column(rule: Rule, column: ColumnData, out: NDArray[Any]) -> Sequence[CellError]:
+    """Fill `out` `[N]` with the packed column; return its mistakes, one more than `MAX_ERRORS` at most."""
+    if column.kind == "refused":
+        reason = (column.refusal or "").removeprefix("which holds ")
+        fix = f"convert it to {_PLURAL[rule.column.type]}"
+        return [CellError(None, rule.column.name, rule.expected, f"a column of {reason}", fix)]
+    if column.kind == "string" and rule.column.type == "string":
+        doubtful = _pack_words(rule, column, out)
+    else:
+        doubtful = _pack_numbers(rule, column, out)
+    errors: list[CellError] = []
+    for row in np.flatnonzero(doubtful).tolist():
+        try:
+            out[row] = rule.read(column.value(row))
+        except MisfitError as misfit:
+            errors.append(misfit.at(row, rule.column.name))
+            if len(errors) > MAX_ERRORS:
+                break
+    return errors
+
+
+_PLURAL = {"float": "numbers", "integer": "integers", "boolean": "booleans", "string": "strings"}
+
+
+def _pack_words(rule: Rule, column: ColumnData, out: NDArray[Any]) -> NDArray[np.bool_]:
+    """Fill `out` with strings, reading each distinct one once; return the rows still to be read."""
+    spelled = np.empty(len(column.words) + 1, dtype=object)
+    doubtful = np.zeros(len(spelled), dtype=np.bool_)
+    # The code of missing values is -1, which is the last place.
+    spelled[-1] = MISSING_TEXT
+    doubtful[-1] = not rule.nullable
+    for position, word in enumerate(column.words):
+        try:
+            spelled[position] = rule.read(word)
+        except MisfitError:
+            doubtful[position] = True
+    np.take(spelled, column.values, out=out, mode="wrap")
+    return doubtful[column.values] if doubtful.any() else doubtful[:0]
+
+
+def _pack_numbers(rule: Rule, column: ColumnData, out: NDArray[Any]) -> NDArray[np.bool_]:
+    """Fill `out` with the numbers the rule vouches for; return the rows still to be read."""
+    fitting = {"float": {"float", "integer"}, "integer": {"float", "integer"}, "boolean": {"boolean"}}
+    if column.kind not in fitting.get(rule.column.type, ()):
+        return np.ones(column.rows, dtype=np.bool_)
+    values = column.values
+    if column.kind == "boolean":
+        values = values.astype(np.int64)
+    good = rule.vouch(values)
+    if column.missing is not None:
+        if column.kind != "float" and rule.nullable:
+            values = np.where(column.missing, np.nan, values)
+        good = np.where(column.missing, rule.nullable, good)
+    if good.all():
+        out[:] = values
+        return np.zeros(0, dtype=np.bool_)
+    out[good] = values[good]
+    return ~good

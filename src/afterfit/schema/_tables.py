@@ -1,0 +1,182 @@
+"""The kinds of table people hold, read column by column into one form."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from afterfit.errors import ArgumentError
+from afterfit.schema._columns import ColumnData, from_numpy, from_objects
+from afterfit.schema._values import clip, name_list
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import NDArray
+
+Source = Literal["pandas", "polars", "pyarrow", "frame", "array", "rows"]
+
+ACCEPTED = "a DataFrame (pandas, polars or pyarrow), a 2-D numpy array or a list of dicts"
+
+
+@dataclass(frozen=True, slots=True)
+class TableData:
+    """A table whose columns are read when asked for, so that columns nobody needs cost nothing.
+
+    `named` is False for arrays, whose columns are called x0, x1, ... as scikit-learn calls them.
+    """
+
+    names: tuple[str, ...]
+    rows: int
+    source: Source
+    read: Callable[[int], ColumnData]
+
+    @property
+    def named(self) -> bool:
+        return self.source != "array"
+
+
+def open_table(X: object) -> TableData:
+    """Recognize `X`. Raises `ArgumentError` where it is no table, or its columns cannot be told apart."""
+    if isinstance(X, np.ndarray):
+        return _open_array(X)
+    if is_rows(X):
+        return _open_rows(X)
+    if _is_instance(X, "pandas", "DataFrame"):
+        from afterfit.schema._pandas import read_series
+
+        frame: Any = X
+        names = column_names(list(frame.columns))
+        return TableData(
+            names,
+            len(frame),
+            "pandas",
+            lambda position: read_series(names[position], frame.iloc[:, position]),
+        )
+    if _is_instance(X, "pyarrow", "Table") or _is_instance(X, "pyarrow", "RecordBatch"):
+        from afterfit.schema._arrow import read_array
+
+        table: Any = X
+        names = column_names(table.schema.names)
+        return TableData(
+            names,
+            table.num_rows,
+            "pyarrow",
+            lambda position: read_array(names[position], table.column(position)),
+        )
+    return _open_other_frame(X)
+
+
+def is_rows(X: object) -> bool:
+    """Whether `X` is a sequence of mappings (or an empty one)."""
+    return (
+        isinstance(X, Sequence)
+        and not isinstance(X, str | bytes | bytearray | memoryview)
+        and all(isinstance(row, Mapping) for row in X)
+    )
+
+
+def column_names(names: Iterable[object]) -> tuple[str, ...]:
+    """Column names as strings; integers are written in decimal.
+
+    Raises `ArgumentError` where a name is of another type or not valid Unicode, or two names are the same.
+    """
+    result: list[str] = []
+    seen: dict[str, int] = {}
+    for name in names:
+        if isinstance(name, bool | np.bool_) or not isinstance(name, str | int | np.integer):
+            raise ArgumentError(
+                f"column names must be strings, and one is of type {clip(type(name).__name__)}; "
+                "rename the columns first"
+            )
+        text = str(name)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ArgumentError(
+                f"the column name {clip(repr(text))} is not valid Unicode; rename it"
+            ) from None
+        seen[text] = seen.get(text, 0) + 1
+        result.append(text)
+    repeated = [name for name, count in seen.items() if count > 1]
+    if repeated:
+        raise ArgumentError(f"column names must differ, and these repeat: {name_list(repeated)}")
+    return tuple(result)
+
+
+def _is_instance(X: object, module: str, name: str) -> bool:
+    """Whether `X` is of a class of a library, without importing the library."""
+    kind = getattr(sys.modules.get(module), name, None)
+    return kind is not None and isinstance(X, kind)
+
+
+def _open_array(X: NDArray[Any]) -> TableData:
+    if isinstance(X, np.ma.MaskedArray):
+        raise ArgumentError(
+            "masked arrays are not read; fill the masked values with NaN first: X.filled(np.nan)"
+        )
+    if X.ndim != 2:
+        raise ArgumentError(f"an array must have 2 dimensions (rows, columns), and this one has {X.ndim}")
+    if X.dtype.names is not None:
+        raise ArgumentError("structured arrays are not read; pass a DataFrame instead")
+    values = np.asarray(X)
+    names = tuple(f"x{position}" for position in range(values.shape[1]))
+    return TableData(
+        names, len(values), "array", lambda position: from_numpy(names[position], values[:, position])
+    )
+
+
+def _open_rows(X: Any) -> TableData:
+    keys: dict[object, None] = dict.fromkeys(key for row in X for key in row)
+    for number, row in enumerate(X):
+        if len(row) != len(keys):
+            absent = next(key for key in keys if key not in row)
+            raise ArgumentError(
+                f"row {number} has no value for {absent!r}; give None where a value is missing"
+            )
+    ordered = list(keys)
+    names = column_names(ordered)
+    return TableData(
+        names,
+        len(X),
+        "rows",
+        lambda position: from_objects(names[position], [row[ordered[position]] for row in X], native=True),
+    )
+
+
+def _open_other_frame(X: object) -> TableData:
+    import narwhals as nw
+
+    try:
+        frame = nw.from_native(X, eager_only=True)  # type: ignore[type-var]  # any object may be asked about
+    except TypeError:
+        raise ArgumentError(f"X must be {ACCEPTED}, not {_advise(X)}") from None
+    from afterfit.schema._narwhals import read_series
+
+    names = column_names(frame.columns)
+    source: Source = "polars" if frame.implementation.is_polars() else "frame"
+    return TableData(
+        names,
+        len(frame),
+        source,
+        lambda position: read_series(names[position], frame.get_column(names[position])),
+    )
+
+
+def _advise(X: object) -> str:
+    kind = f"{type(X).__module__}.{type(X).__qualname__}"
+    if isinstance(X, Mapping):
+        return f"{kind}; for one row pass [row], for columns pandas.DataFrame(columns)"
+    if type(X).__name__ == "LazyFrame":
+        return f"{kind}; call .collect() first"
+    if type(X).__name__ == "Series":
+        return f"{kind}; call .to_frame() first"
+    if hasattr(X, "toarray"):
+        return f"{kind}; call .toarray() first"
+    if isinstance(X, list | tuple):
+        return f"{kind} of other things; for a list of lists pass numpy.array(X)"
+    return kind
