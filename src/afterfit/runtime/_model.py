@@ -11,7 +11,7 @@ import numpy as np
 from afterfit.bundle import read_bundle
 from afterfit.errors import ArgumentError
 from afterfit.runtime._session import GraphSession
-from afterfit.schema import RowDecoder, pack_table
+from afterfit.schema import RowDecoder, decode_text, pack_table
 
 if TYPE_CHECKING:
     import os
@@ -127,7 +127,9 @@ class Model:
         worst = 0.0
         for output in self.schema.outputs:
             expected = [row.output[output.name] for row in golden]
-            if _is_exact(output):
+            if self._is_text_table(output.name):
+                failures += _different_values(output.name, expected, _decoded(got[output.name]))
+            elif _is_exact(output):
                 failures += _different_values(output.name, expected, got[output.name])
             else:
                 error, different = _different_numbers(
@@ -142,8 +144,13 @@ class Model:
         if output is None:
             methods = ", ".join(sorted(self.manifest.entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
-        packed = pack_table(self.schema, X)
-        return self._session.run(packed, [output])[output]
+        packed = self.decoder.decode_rows(X) if isinstance(X, list) else pack_table(self.schema, X)
+        answer = self._session.run(packed, [output])[output]
+        return _decoded(answer) if self._is_text_table(output) else answer
+
+    def _is_text_table(self, output: str) -> bool:
+        described = self.schema.output(output)
+        return described is not None and described.name == "transformed" and described.type == "string"
 
     def __repr__(self) -> str:
         return f"<afterfit.Model {self.name} {self.version} ({self.task}, {self.manifest.framework.model})>"
@@ -159,6 +166,12 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     rule of the format.
     """
     return Model(read_bundle(path), threads=threads)
+
+
+def _decoded(texts: NDArray[Any]) -> NDArray[Any]:
+    decoded = np.empty(texts.shape, dtype=object)
+    decoded.ravel()[:] = [decode_text(text) for text in texts.ravel().tolist()]
+    return decoded
 
 
 def _is_exact(output: Output) -> bool:
