@@ -20,6 +20,7 @@ LAYERS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
 FRAMEWORKS = {"sklearn", "scipy", "torch", "keras", "xgboost", "lightgbm", "catboost", "spox", "onnx", "skl2onnx"}
+FORBIDDEN = {"serving": {"capture", "lowering"}}
 ONLY_IN = {"spox": {"lowering", "capture"}, "onnx": set(), "narwhals": {"schema"}, "rich": {"cli", "capture"}}
 
 
@@ -58,8 +59,10 @@ def violations(modules: dict[str, str]) -> list[str]:
             if top in FRAMEWORKS - {"spox"} and not module.startswith(("afterfit.lowering.", "afterfit.cli._demo")):
                 found.append(f"{module} imports the framework {name}")
             target = room_of(name)
-            if top != "afterfit" or not room or not target or target == room:
+            if top != "afterfit" or room not in LEVEL or not target or target == room:
                 continue
+            if target in FORBIDDEN.get(room, set()):
+                found.append(f"{module} ({room}) imports {name} ({target}), which it may never reach")
             if target in LEVEL and LEVEL[target] >= LEVEL[room]:
                 found.append(f"{module} ({room}) imports {name} ({target}), which is not below it")
     return sorted(set(found))

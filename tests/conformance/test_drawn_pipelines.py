@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -246,3 +247,10 @@ def assert_equal_on(model: afterfit.Model, pipeline: Pipeline, held_out: pd.Data
 def test_the_words_include_what_confuses_converters():
     assert {"", "None", "nan", "001"} <= set(WORDS)
     assert any(set(name) & set(string.punctuation) for name in NAMES)
+
+
+def test_a_scaled_column_into_a_linear_model_is_exact(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=50)})
+    pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, rng.integers(0, 2, 50))
+    assert afterfit.save(pipeline, tmp_path / "m.afit", X=frame).report.max_error < 1e-15
