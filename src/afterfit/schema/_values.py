@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,11 +19,11 @@ from afterfit.errors import CellError, SchemaError
 from afterfit.schema._types import FLOAT_EXACT, MISSING_TEXT, encode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
-    from afterfit.schema._types import Column
+    from afterfit.schema._types import Column, Scalar
 
 MAX_ERRORS: Final = 1_000
 """How many mistakes one `SchemaError` lists at most."""
@@ -40,6 +40,11 @@ SPELLED_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -ma
 """The strings that stand for the floats JSON has no spelling for."""
 
 
+_FLOATS = (float, np.floating)
+_COMPARED = 200
+"""How many characters of a name or value are compared with others."""
+
+
 class BareWord:
     """A number or word of a request that no Python number holds, such as `1e999` or `NaN`; `text` as sent."""
 
@@ -50,16 +55,60 @@ class BareWord:
 
 
 class MisfitError(Exception):
-    """One value that a rule does not accept; becomes a `CellError` once its place is known."""
+    """One value that a rule does not accept; becomes a `CellError` once its place is known.
 
-    def __init__(self, expected: str, got: str, fix: str) -> None:
+    `categories` are the values it might have been meant for, sought only where the mistake is reported.
+    """
+
+    def __init__(
+        self, expected: str, got: str, fix: str, value: object = None, categories: Sequence[Scalar] = ()
+    ) -> None:
         super().__init__(expected, got, fix)
         self.expected = expected
         self.got = got
         self.fix = fix
+        self.value = value
+        self.categories = categories
 
-    def at(self, row: int | None, column: str | None) -> CellError:
-        return CellError(row, column, self.expected, self.got, self.fix)
+    def at(self, row: int | None, column: str, suggestions: Suggestions) -> CellError:
+        near = suggestions.find(column, self.value, self.categories) if self.categories else None
+        fix = self.fix if near is None else f"did you mean {show(near)}?"
+        return CellError(row, column, self.expected, self.got, fix)
+
+
+class Suggestions:
+    """What people probably meant, sought with bounded effort: mistakes beyond it go without a suggestion."""
+
+    def __init__(self) -> None:
+        self._comparisons_left = 20_000
+        self._categories: dict[tuple[str, object], Scalar | None] = {}
+
+    def find(self, column: str, value: object, categories: Sequence[Scalar]) -> Scalar | None:
+        """The category of `column` nearest to `value`, which is hashable."""
+        key = (column, value[:_COMPARED] if isinstance(value, str) else value)
+        if key not in self._categories:
+            if not self._afford(len(categories)):
+                return None
+            self._categories[key] = _find_nearest(value, categories)
+        return self._categories[key]
+
+    def find_name(self, name: str, names: Sequence[str]) -> str | None:
+        """The one of `names` most like `name`."""
+        return nearest(name, names) if self._afford(len(names)) else None
+
+    def _afford(self, comparisons: int) -> bool:
+        if comparisons > self._comparisons_left:
+            return False
+        self._comparisons_left -= comparisons
+        return True
+
+
+def _find_nearest(value: object, categories: Sequence[Scalar]) -> Scalar | None:
+    if isinstance(value, str):
+        return nearest(value, [category for category in categories if isinstance(category, str)])
+    if isinstance(value, int | float):
+        return min(categories, key=lambda category: abs(float(category) - value))
+    return None
 
 
 class Mistakes:
@@ -68,6 +117,7 @@ class Mistakes:
     def __init__(self) -> None:
         self.errors: list[CellError] = []
         self.truncated = False
+        self.suggestions = Suggestions()
 
     def add(self, error: CellError) -> None:
         if len(self.errors) < MAX_ERRORS:
@@ -85,7 +135,7 @@ def is_missing(value: object) -> bool:
     """Whether a Python value stands for a missing one: None, NaN of any float type, `pandas.NA`."""
     if value is None:
         return True
-    if isinstance(value, float | np.floating):
+    if isinstance(value, _FLOATS):
         return bool(value != value)  # noqa: PLR0124  the definition of NaN, for every float type
     return type(value).__name__ == "NAType" and value is getattr(sys.modules.get("pandas"), "NA", None)
 
@@ -101,28 +151,33 @@ def show(value: object) -> str:
     """A short phrase for what was given, in the words of JSON where it has them."""
     if isinstance(value, np.generic):
         value = value.item()
+    shown = f"a value of type {clip(type(value).__name__)}"
     if is_missing(value):
-        return "null" if value is None else "NaN" if isinstance(value, float) else "NA"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return clip(repr(value[:SHOWN_LENGTH]))
+        shown = "null" if value is None else "NaN" if isinstance(value, float) else "NA"
+    elif isinstance(value, bool):
+        shown = "true" if value else "false"
+    elif isinstance(value, int | float):
+        shown = _show_number(value)
+    elif isinstance(value, str):
+        shown = clip(repr(value[:SHOWN_LENGTH]))
+    elif isinstance(value, BareWord):
+        shown = clip(value.text)
+    elif isinstance(value, Mapping):
+        shown = "an object"
+    elif isinstance(value, list | tuple | set | frozenset | np.ndarray):
+        shown = "a list"
+    return shown
+
+
+def _show_number(value: float) -> str:
     if isinstance(value, int):
         # The decimal digits of a huge integer take quadratic time, and Python refuses to print them.
         return (
             clip(repr(int(value))) if value.bit_length() < 512 else f"an integer of {value.bit_length()} bits"
         )
-    if isinstance(value, float):
-        return repr(float(value)) if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, BareWord):
-        return clip(value.text)
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(
-        value, bytes | bytearray | memoryview
-    ):
-        return "a list"
-    return f"a value of type {clip(type(value).__name__)}"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return repr(float(value))
 
 
 def name_list(values: Iterable[object], limit: int = 8) -> str:
@@ -134,13 +189,13 @@ def name_list(values: Iterable[object], limit: int = 8) -> str:
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name most like `name`, or None where none is alike."""
-    names = [candidate[:200] for candidate in names]
-    name = name[:200]
-    for candidate in names:
-        if candidate.casefold().strip() == name.casefold().strip():
+    whole = {candidate[:_COMPARED]: candidate for candidate in names}
+    name = name[:_COMPARED]
+    for start, candidate in whole.items():
+        if start.casefold().strip() == name.casefold().strip():
             return candidate
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return found[0] if found else None
+    found = difflib.get_close_matches(name, whole, n=1, cutoff=0.6)
+    return whole[found[0]] if found else None
 
 
 def decode_bound(value: float | str) -> float:
@@ -208,11 +263,19 @@ class Rule:
 
         Raises `MisfitError` where the column does not accept it.
         """
+        kind = self.column.type
+        if self.closed is None:
+            # Most values are plain and within bounds; the rest of this method would say the same of them.
+            if type(value) is float and kind == "float" and self.low <= value <= self.high:
+                return value
+            if type(value) is int and kind == "integer" and self.low <= value <= self.high:
+                return value if self.column.input == "integer" else float(value)
+            if type(value) is str and kind == "string" and value.isascii() and value[:1] != MISSING_TEXT:
+                return value
         if isinstance(value, np.generic):
             value = value.item()
         if is_missing(value):
             return self._read_missing(value)
-        kind = self.column.type
         packed: float | str
         if kind == "string":
             packed = self._read_string(value)
@@ -286,16 +349,9 @@ class Rule:
         return whole if self.column.input == "integer" else float(whole)
 
     def _outside(self, value: object) -> MisfitError:
-        categories = self.column.categories.values if self.column.categories else ()
+        categories = self.column.categories.values if self.column.categories is not None else ()
         fix = "send one of the values the model learned"
-        if isinstance(value, str):
-            near = nearest(value, [str(category) for category in categories])
-            if near is not None:
-                fix = f"did you mean {show(near)}?"
-        elif self.column.type != "boolean" and categories:
-            near_number = min(categories, key=lambda category: abs(float(category) - float(str(value))))
-            fix = f"the nearest value the model learned is {show(near_number)}"
-        return MisfitError(self.expected, show(value), fix)
+        return MisfitError(self.expected, show(value), fix, value, categories)
 
     def _beyond(self, value: object) -> MisfitError:
         if self.column.type == "integer":
