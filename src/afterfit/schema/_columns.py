@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
+from afterfit.schema._mistakes import clip, is_missing
 from afterfit.schema._types import LogicalType, Scalar
-from afterfit.schema._values import INT64_MAX, INT64_MIN, clip, is_missing
+from afterfit.schema._values import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,18 +12,18 @@ import numpy as np
 
 from afterfit.errors import CellError, SchemaError
 from afterfit.schema._fast import DoubtfulError, build_reader
-from afterfit.schema._types import DTYPES
-from afterfit.schema._values import (
+from afterfit.schema._mistakes import (
     BareWord,
     MisfitError,
     Mistakes,
-    Rule,
     Suggestions,
     clip,
     name_list,
     nearest,
     show,
 )
+from afterfit.schema._types import DTYPES
+from afterfit.schema._values import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -8,9 +8,10 @@ import numpy as np
 
 from afterfit.errors import CellError, SchemaError
 from afterfit.schema._decode import RowDecoder
+from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
 from afterfit.schema._tables import is_rows, open_table
 from afterfit.schema._types import DTYPES, MISSING_TEXT
-from afterfit.schema._values import MAX_ERRORS, MisfitError, Rule, Suggestions, clip, nearest
+from afterfit.schema._values import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -11,7 +11,7 @@ import numpy as np
 
 from afterfit.errors import ArgumentError
 from afterfit.schema._columns import ColumnData, from_numpy, from_objects
-from afterfit.schema._values import clip, name_list
+from afterfit.schema._mistakes import clip, name_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
