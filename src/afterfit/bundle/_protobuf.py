@@ -21,7 +21,8 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MAX_VARINT = 10
 """Bytes of the longest varint, one of 64 bits."""
 
-_VARINT_PATTERN = rb"(?:[\x00-\x7f]|[\x80-\xff]{1,8}[\x00-\x7f]|[\x80-\xff]{9}[\x00\x01])"
+_SHORT_VARINT = rb"[\x80-\xff]{0,8}+[\x00-\x7f]"
+"""A varint of at most 63 bits; the few longer ones (negative numbers) are read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +123,7 @@ def _read_varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
 
 def _run(tag: int, wire: int) -> re.Pattern[bytes]:
     """A pattern of one or more unpacked values in a row; possessive, so that it needs no memory of them."""
-    value = _VARINT_PATTERN if wire == VARINT else rb".{4}"
+    value = _SHORT_VARINT if wire == VARINT else rb".{4}" if wire == FIXED32 else rb".{8}"
     return re.compile(rb"(?:" + re.escape(bytes([tag])) + value + rb")++", re.DOTALL)
 
 

@@ -47,7 +47,9 @@ REGULAR_FILE = 0o100644 << 16
 FILE_TYPE, REGULAR_TYPE = 0o170000, 0o100000
 DOS_DIRECTORY = 0x10
 FIRST_OF_JANUARY_1980 = 1 << 5 | 1
-DEFLATE_LEVEL = 6
+LEVEL, LEVEL_LARGE = 6, 1
+LARGE = 16 * 2**20
+"""Entries from this size on are compressed at `LEVEL_LARGE`: a third of the time for an eighth more bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +163,8 @@ def write_entries(file: BinaryIO, entries: Iterable[tuple[str, bytes]]) -> None:
 
 
 def _compress(content: bytes) -> tuple[int, bytes]:
-    deflate = zlib.compressobj(DEFLATE_LEVEL, zlib.DEFLATED, -zlib.MAX_WBITS)
+    level = LEVEL if len(content) < LARGE else LEVEL_LARGE
+    deflate = zlib.compressobj(level, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = deflate.compress(content) + deflate.flush()
     if len(packed) < len(content) <= len(packed) * MAX_RATIO + RATIO_FREE:
         return DEFLATED, packed

@@ -9,33 +9,40 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from afterfit.schema._columns import FLOAT64, ColumnData, empty, from_numbers, from_words, refuse
+from afterfit.schema._columns import FLOAT64, ColumnData, empty, from_numbers, from_words, name_kind, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
 
 def read_array(name: str, array: Any) -> ColumnData:
     """One column: a `pyarrow.ChunkedArray` or `pyarrow.Array` of any type."""
     column = array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
-    kind = column.type
-    rows = len(column)
-    if types.is_null(kind):
-        return empty(name, rows)
-    if types.is_boolean(kind):
-        values = column.fill_null(False).to_numpy()
-        return from_numbers(name, np.asarray(values, dtype=np.bool_), _nulls(column))
-    if types.is_integer(kind):
-        missing = _nulls(column)
-        values = column.fill_null(0).to_numpy()
-        return from_numbers(name, values, missing, FLOAT64 if missing is not None else None)
-    if types.is_float32(kind) or types.is_float64(kind):
-        return from_numbers(name, column.to_numpy())
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
-        return _read_strings(name, column)
-    if types.is_dictionary(kind):
-        return _read_dictionary(name, column)
-    return refuse(name, rows, f"which holds {kind}")
+    for fits, read in _READERS:
+        if fits(column.type):
+            return read(name, column)
+    return refuse(name, len(column), f"which holds {name_kind(column.type)}")
+
+
+def _read_nulls(name: str, column: Any) -> ColumnData:
+    return empty(name, len(column))
+
+
+def _read_booleans(name: str, column: Any) -> ColumnData:
+    values = column.fill_null(False).to_numpy()
+    return from_numbers(name, np.asarray(values, dtype=np.bool_), _nulls(column))
+
+
+def _read_integers(name: str, column: Any) -> ColumnData:
+    missing = _nulls(column)
+    values = column.fill_null(0).to_numpy()
+    return from_numbers(name, values, missing, FLOAT64 if missing is not None else None)
+
+
+def _read_floats(name: str, column: Any) -> ColumnData:
+    return from_numbers(name, column.to_numpy())
 
 
 def _nulls(column: Any) -> NDArray[np.bool_] | None:
@@ -67,7 +74,7 @@ def _read_dictionary(name: str, column: Any) -> ColumnData:
     codes, dictionary = _codes(column)
     learned = read_array(name, dictionary)
     if learned.kind in {"mixed", "refused"}:
-        return refuse(name, len(column), f"whose categories are such {learned.refusal}")
+        return refuse(name, len(column), f"whose categories are {learned.held}")
     if learned.kind == "empty":
         return empty(name, len(column))
     taken = learned.take(codes)
@@ -76,3 +83,16 @@ def _read_dictionary(name: str, column: Any) -> ColumnData:
         held = FLOAT64
     # A dictionary may repeat a value; categories do not.
     return replace(taken, dtype=held, categorical=True, categories=tuple(dict.fromkeys(learned.scalars())))
+
+
+_READERS: tuple[tuple[Callable[[Any], bool], Callable[[str, Any], ColumnData]], ...] = (
+    (types.is_null, _read_nulls),
+    (types.is_boolean, _read_booleans),
+    (types.is_integer, _read_integers),
+    (types.is_float32, _read_floats),
+    (types.is_float64, _read_floats),
+    (types.is_string, _read_strings),
+    (types.is_large_string, _read_strings),
+    (types.is_string_view, _read_strings),
+    (types.is_dictionary, _read_dictionary),
+)

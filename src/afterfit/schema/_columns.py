@@ -2,34 +2,77 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 
-from afterfit.schema._values import INT64_MAX, INT64_MIN, is_missing
+from afterfit.schema._mistakes import clip, is_missing
+from afterfit.schema._types import LogicalType, Scalar
+from afterfit.schema._values import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from afterfit.schema._types import Scalar
 
 OBJECT = np.dtype(object)
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
 
-Kind = Literal["float", "integer", "boolean", "string", "empty", "mixed", "refused"]
+Kind = LogicalType | Literal["empty", "mixed", "refused"]
 
-_NUMPY_REFUSALS = {
-    "M": "which holds datetimes",
-    "m": "which holds durations",
-    "c": "which holds complex numbers",
-    "S": "which holds bytes",
-    "V": "which holds records",
-}
+_KINDS = (
+    ("bool", "booleans"),
+    ("int", "integers"),
+    ("uint", "integers"),
+    ("float16", "16-bit floats"),
+    ("halffloat", "16-bit floats"),
+    ("longdouble", "long doubles"),
+    ("float128", "long doubles"),
+    ("float96", "long doubles"),
+    ("float", "floats"),
+    ("complex", "complex numbers"),
+    ("str", "strings"),
+    ("datetime", "datetimes"),
+    ("timestamp", "datetimes"),
+    ("nattype", "datetimes"),
+    ("timedelta", "durations"),
+    ("duration", "durations"),
+    ("month_day_nano", "durations"),
+    ("date", "dates"),
+    ("time", "times"),
+    ("period", "periods"),
+    ("interval", "intervals"),
+    ("decimal", "decimals"),
+    ("bytes", "bytes"),
+    ("binary", "bytes"),
+    ("large_binary", "bytes"),
+    ("fixed_size_binary", "bytes"),
+    ("list", "lists"),
+    ("large_list", "lists"),
+    ("fixed_size_list", "lists"),
+    ("tuple", "lists"),
+    ("array", "lists"),
+    ("ndarray", "lists"),
+    ("void", "records"),
+    ("struct", "records"),
+    ("dict", "objects"),
+    ("map", "objects"),
+)
+
+
+def name_kind(dtype: object) -> str:
+    """A plural for what a dtype or Python type holds, such as `datetimes`."""
+    spelled = dtype.__name__ if isinstance(dtype, type) else str(dtype)
+    # The name alone: `timestamp[us, tz=UTC]` and `Datetime(time_unit='us')` hold datetimes.
+    name = re.split(r"[\[(<, ]", spelled.lower(), maxsplit=1)[0].rstrip("0123456789_")
+    plurals = dict(_KINDS)
+    return plurals.get(spelled.lower()) or plurals.get(name) or f"values of type {clip(spelled)}"
+
 
 _FAMILIES: tuple[tuple[tuple[type, ...], Kind], ...] = (
     ((bool, np.bool_), "boolean"),
@@ -60,6 +103,18 @@ class ColumnData:
     categorical: bool = False
     categories: tuple[Scalar, ...] | None = None
     refusal: str | None = None
+
+    @property
+    def type(self) -> LogicalType | None:
+        """The kind, where it is a type that graphs hold."""
+        if self.kind in {"empty", "mixed", "refused"}:
+            return None
+        return cast("LogicalType", self.kind)
+
+    @property
+    def held(self) -> str:
+        """What a mixed or refused column holds, such as `datetimes`."""
+        return (self.refusal or "").removeprefix("which holds ").removeprefix("whose categories are ")
 
     def value(self, row: int) -> object:
         """The Python value at `row`; None where it is missing."""
@@ -139,15 +194,14 @@ def from_numbers(
         )
     if values.dtype.kind == "f":
         if values.dtype.itemsize not in {4, 8}:
-            bits = "16-bit floats" if values.dtype.itemsize == 2 else "long doubles"
-            return refuse(name, rows, f"which holds {bits}")
+            return refuse(name, rows, f"which holds {name_kind(values.dtype)}")
         numbers = values.astype(np.float64, copy=False)
         absent: NDArray[np.bool_] = np.isnan(numbers)
         if missing is not None:
             absent |= missing
             numbers = np.where(absent, np.nan, numbers)
         return ColumnData(name, rows, "float", numbers, absent if absent.any() else None, held)
-    return refuse(name, rows, _NUMPY_REFUSALS.get(values.dtype.kind, f"which holds {values.dtype}"))
+    return refuse(name, rows, f"which holds {name_kind(values.dtype)}")
 
 
 def from_numpy(name: str, values: NDArray[Any]) -> ColumnData:
@@ -182,7 +236,7 @@ def from_objects(name: str, values: list[Any], *, native: bool = False) -> Colum
         elif kind is type(None) or kind.__name__ == "NAType":
             absent = True
         else:
-            strange[kind.__name__] = None
+            strange[name_kind(kind)] = None
     missing: NDArray[np.bool_] | None = None
     if absent or "float" in found:
         missing = np.fromiter(map(is_missing, values), dtype=np.bool_, count=len(values))
@@ -210,7 +264,7 @@ def _mixed(
     name: str, values: list[Any], found: list[Kind], strange: list[str], missing: NDArray[np.bool_] | None
 ) -> ColumnData:
     plural = {"boolean": "booleans", "integer": "integers", "float": "floats", "string": "strings"}
-    kinds = [plural[kind] for kind in found] + [f"values of type {kind}" for kind in strange]
+    kinds = [plural[kind] for kind in found] + strange
     reason = "which holds " + (
         " and ".join([", ".join(kinds[:-1]), kinds[-1]]) if len(kinds) > 1 else kinds[0]
     )
@@ -238,6 +292,7 @@ def _pack_numbers(
     if kind == "float":
         numbers = np.array([None if is_missing(value) else value for value in values], dtype=np.float64)
         return from_numbers(name, numbers, missing, FLOAT64)
+    held: np.dtype[Any]
     present = [0 if is_missing(value) else value for value in values] if missing is not None else values
     if kind == "boolean":
         held = BOOL if native else FLOAT64

@@ -12,8 +12,18 @@ import numpy as np
 
 from afterfit.errors import CellError, SchemaError
 from afterfit.schema._fast import DoubtfulError, build_reader
+from afterfit.schema._mistakes import (
+    BareWord,
+    MisfitError,
+    Mistakes,
+    Suggestions,
+    clip,
+    name_list,
+    nearest,
+    show,
+)
 from afterfit.schema._types import DTYPES
-from afterfit.schema._values import BareWord, MisfitError, Mistakes, Rule, clip, name_list, nearest, show
+from afterfit.schema._values import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,13 +124,14 @@ class RowDecoder:
             return
         unknown = [key for key in row if key not in self._known]
         absent = [name for name in self._names if name not in row]
-        renamed = _match_names([key for key in unknown if isinstance(key, str)], absent)
+        strange = [key for key in unknown if isinstance(key, str)]
+        renamed = _match_names(strange, absent, mistakes.suggestions)
         for name in self._names:
             if name in row:
                 try:
                     self._rules[name].read(row[name])
                 except MisfitError as misfit:
-                    mistakes.add(misfit.at(number, name))
+                    mistakes.add(misfit.at(number, name, mistakes.suggestions))
             elif name not in renamed.values():
                 rule = self._rules[name]
                 fix = "send null where it is missing" if rule.nullable else "send it"
@@ -138,13 +149,12 @@ class RowDecoder:
             )
 
 
-def _match_names(unknown: Sequence[str], absent: Sequence[str]) -> dict[str, str]:
+def _match_names(unknown: Sequence[str], absent: Sequence[str], suggestions: Suggestions) -> dict[str, str]:
     """Unknown names, each with the absent column it probably means; no column twice."""
     left = list(absent)
     matched: dict[str, str] = {}
-    # Each look-up compares with every absent name: a row of thousands of strange keys must not take minutes.
-    for key in unknown[:20]:
-        near = nearest(key, left)
+    for key in unknown:
+        near = suggestions.find_name(key, left) if left else None
         if near is not None:
             matched[key] = near
             left.remove(near)
@@ -176,7 +186,7 @@ def _read_integer(text: str) -> int | BareWord:
 
 
 def _parse(body: bytes) -> object:
-    """The JSON value of a body, with words JSON does not know kept as `BareWord`, so that they get a place."""
+    """The JSON value of a body; words JSON does not know are kept as `BareWord`, so that they get a place."""
     try:
         text = bytes(body).decode("utf-8")
     except UnicodeDecodeError as error:

@@ -14,6 +14,10 @@ from msgspec.structs import astuple
 from afterfit.schema._types import encode_text
 from afterfit.schema._values import FLOAT64_MAX, INT64_MAX, INT64_MIN
 
+FLOAT64 = np.dtype(np.float64)
+INT64 = np.dtype(np.int64)
+OBJECT = np.dtype(object)
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
@@ -35,12 +39,16 @@ def build_reader(
     wherever the body is not certainly good. None where the schema has no fast way.
     """
     rules = (*numbers, *texts, *integers)
+    if any(rule.closed is not None and not rule.closed for rule in rules):
+        # No type accepts nothing.
+        return None
     decode = _build_decoder(rules, ignored)
     if decode is None:
         return None
     first_text = len(numbers)
     first_integer = first_text + len(texts)
     first_ignored = first_integer + len(integers)
+    nullable_text = any(rule.nullable for rule in texts)
     row_colons = _count_colons(rule.column.name for rule in rules)
     ignored_colons = [_count_colons([name]) for name in ignored]
     checks = [
@@ -51,9 +59,7 @@ def build_reader(
     ]
 
     def repeats_a_key(body: bytes, rows: list[tuple[Any, ...]]) -> bool:
-        """Whether there are more colons than the keys and values found account for, or one is escaped."""
-        if b"\\u003" in body:
-            return True
+        """Whether there are more colons than the keys and values found account for."""
         count = 1 + row_colons * len(rows)
         for row in rows:
             count += sum(word.count(":") for word in row[first_text:first_integer] if word is not None)
@@ -66,20 +72,23 @@ def build_reader(
         rows: list[tuple[Any, ...]] = [astuple(row) for row in decode(body).rows]
         if not rows or (max_rows is not None and len(rows) > max_rows):
             raise DoubtfulError
-        # msgspec lets the last of repeated keys win.
-        if body.count(b":") != 1 + row_colons * len(rows) and repeats_a_key(body, rows):
+        escapes = b"\\" in body
+        # msgspec lets the last of repeated keys win, so colons are counted; an escaped one would hide.
+        if (escapes and b"\\u003" in body) or (
+            body.count(b":") != 1 + row_colons * len(rows) and repeats_a_key(body, rows)
+        ):
             raise DoubtfulError
         packed: Packed = {}
         if first_text:
-            packed["number"] = np.array([row[:first_text] for row in rows], dtype=np.float64)
+            packed["number"] = np.array([row[:first_text] for row in rows], dtype=FLOAT64)
         if texts:
             words = [row[first_text:first_integer] for row in rows]
             # U+001A can only come escaped, since JSON forbids control characters in strings.
-            if b"\\u001" in body or any(None in row for row in words):
+            if (nullable_text and any(None in row for row in words)) or (escapes and b"\\u001" in body):
                 words = [tuple(map(encode_text, row)) for row in words]
-            packed["text"] = np.array(words, dtype=object)
+            packed["text"] = np.array(words, dtype=OBJECT)
         if integers:
-            packed["integer"] = np.array([row[first_integer:first_ignored] for row in rows], dtype=np.int64)
+            packed["integer"] = np.array([row[first_integer:first_ignored] for row in rows], dtype=INT64)
         for name, position, rule in checks:
             if not rule.vouch(packed[name][:, position]).all():
                 raise DoubtfulError
@@ -119,7 +128,7 @@ def _field_type(rule: Rule) -> Any:
     one_of: Any = Literal
     accepted: list[Any] = [None] if rule.nullable else []
     if kind == "string":
-        if rule.closed and rule.column.categories is not None:
+        if rule.closed is not None and rule.column.categories is not None:
             accepted.append(one_of[rule.column.categories.values])
         else:
             accepted.append(str)

@@ -68,8 +68,8 @@ def infer_table(X: object) -> InferredTable:
 def _infer_column(column: ColumnData) -> InferredColumn:
     refusal = column.refusal or _find_refusal(column)
     has_missing = column.missing is not None
-    kind = column.kind
-    if refusal is not None or kind in {"empty", "mixed", "refused"}:
+    kind = column.type
+    if refusal is not None or kind is None:
         return InferredColumn(
             column.name, None, column.dtype, column.categorical, None, has_missing, None, None, None, refusal
         )

@@ -8,9 +8,10 @@ import numpy as np
 
 from afterfit.errors import CellError, SchemaError
 from afterfit.schema._decode import RowDecoder
+from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
 from afterfit.schema._tables import is_rows, open_table
 from afterfit.schema._types import DTYPES, MISSING_TEXT
-from afterfit.schema._values import MAX_ERRORS, MisfitError, Rule, clip, nearest
+from afterfit.schema._values import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,7 @@ def pack_table(schema: Schema, X: object) -> Packed:
     places = _place(schema, table)
     packed: Packed = {}
     errors: list[tuple[int, int, CellError]] = []
+    suggestions = Suggestions()
     for name, dtype in DTYPES.items():
         columns = schema.packed(name)
         if not columns:
@@ -46,7 +48,7 @@ def pack_table(schema: Schema, X: object) -> Packed:
         for position, column in enumerate(columns):
             place = places[column.name]
             order = schema.columns.index(column)
-            found = _pack_column(Rule(column), table.read(place), array[:, position])
+            found = _pack_column(Rule(column), table.read(place), array[:, position], suggestions)
             errors += [(-1 if error.row is None else error.row, order, error) for error in found]
         packed[name] = array
     if errors:
@@ -86,12 +88,13 @@ def _place(schema: Schema, table: TableData) -> dict[str, int]:
     return places
 
 
-def _pack_column(rule: Rule, column: ColumnData, out: NDArray[Any]) -> Sequence[CellError]:
+def _pack_column(
+    rule: Rule, column: ColumnData, out: NDArray[Any], suggestions: Suggestions
+) -> Sequence[CellError]:
     """Fill `out` `[N]` with the packed column; return its mistakes, one more than `MAX_ERRORS` at most."""
     if column.kind == "refused":
-        reason = (column.refusal or "").removeprefix("which holds ")
         fix = f"convert it to {_PLURAL[rule.column.type]}"
-        return [CellError(None, rule.column.name, rule.expected, f"a column of {reason}", fix)]
+        return [CellError(None, rule.column.name, rule.expected, f"a column of {column.held}", fix)]
     if column.kind == "string" and rule.column.type == "string":
         doubtful = _pack_words(rule, column, out)
     else:
@@ -101,7 +104,7 @@ def _pack_column(rule: Rule, column: ColumnData, out: NDArray[Any]) -> Sequence[
         try:
             out[row] = rule.read(column.value(row))
         except MisfitError as misfit:
-            errors.append(misfit.at(row, rule.column.name))
+            errors.append(misfit.at(row, rule.column.name, suggestions))
             if len(errors) > MAX_ERRORS:
                 break
     return errors

@@ -11,7 +11,7 @@ import numpy as np
 
 from afterfit.errors import ArgumentError
 from afterfit.schema._columns import ColumnData, from_numpy, from_objects
-from afterfit.schema._values import clip, name_list
+from afterfit.schema._mistakes import clip, name_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -151,8 +151,9 @@ def _open_rows(X: Any) -> TableData:
 def _open_other_frame(X: object) -> TableData:
     import narwhals as nw
 
+    asked: Any = X
     try:
-        frame = nw.from_native(X, eager_only=True)  # type: ignore[type-var]  # any object may be asked about
+        frame: nw.DataFrame[Any] = nw.from_native(asked, eager_only=True)
     except TypeError:
         raise ArgumentError(f"X must be {ACCEPTED}, not {_advise(X)}") from None
     from afterfit.schema._narwhals import read_series

@@ -14,7 +14,7 @@ InputName = Literal["number", "text", "integer"]
 Scalar = str | int | float | bool
 
 Packed = dict[str, np.ndarray[Any, Any]]
-"""Input name to array: `number` float64 `[N, a]`, `text` object array of str `[N, b]`, `integer` int64 `[N, c]`.
+"""Input name to array: `number` float64 `[N, a]`, `text` object of str `[N, b]`, `integer` int64 `[N, c]`.
 
 An input without columns is absent. A missing number is NaN, a missing string `encode_text(None)`; booleans
 are 0.0 and 1.0.

@@ -7,29 +7,19 @@ vouch for is put to `Rule.read`.
 
 from __future__ import annotations
 
-import difflib
 import math
 import sys
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from afterfit.errors import CellError, SchemaError
+from afterfit.schema._mistakes import BareWord, MisfitError, clip, is_missing, name_list, show
 from afterfit.schema._types import FLOAT_EXACT, MISSING_TEXT, encode_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from afterfit.schema._types import Column
-
-MAX_ERRORS: Final = 1_000
-"""How many mistakes one `SchemaError` lists at most."""
-
-SHOWN_LENGTH: Final = 60
-"""How many characters of a value an error shows at most."""
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 FLOAT64_MAX: Final = sys.float_info.max
@@ -38,109 +28,6 @@ INT64_MAX: Final = 2**63 - 1
 
 SPELLED_FLOATS: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """The strings that stand for the floats JSON has no spelling for."""
-
-
-class BareWord:
-    """A number or word of a request that no Python number holds, such as `1e999` or `NaN`; `text` as sent."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-
-class MisfitError(Exception):
-    """One value that a rule does not accept; becomes a `CellError` once its place is known."""
-
-    def __init__(self, expected: str, got: str, fix: str) -> None:
-        super().__init__(expected, got, fix)
-        self.expected = expected
-        self.got = got
-        self.fix = fix
-
-    def at(self, row: int | None, column: str | None) -> CellError:
-        return CellError(row, column, self.expected, self.got, self.fix)
-
-
-class Mistakes:
-    """Mistakes gathered in order of row and column, up to `MAX_ERRORS`."""
-
-    def __init__(self) -> None:
-        self.errors: list[CellError] = []
-        self.truncated = False
-
-    def add(self, error: CellError) -> None:
-        if len(self.errors) < MAX_ERRORS:
-            self.errors.append(error)
-        else:
-            self.truncated = True
-
-    def raise_any(self) -> None:
-        """Raise `SchemaError` if there is any mistake."""
-        if self.errors:
-            raise SchemaError(self.errors, truncated=self.truncated)
-
-
-def is_missing(value: object) -> bool:
-    """Whether a Python value stands for a missing one: None, NaN of any float type, `pandas.NA`."""
-    if value is None:
-        return True
-    if isinstance(value, float | np.floating):
-        return bool(value != value)  # noqa: PLR0124  the definition of NaN, for every float type
-    return type(value).__name__ == "NAType" and value is getattr(sys.modules.get("pandas"), "NA", None)
-
-
-def clip(text: str, length: int = SHOWN_LENGTH) -> str:
-    """`text` in at most `length` characters, printable and valid Unicode."""
-    if len(text) > length:
-        text = text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
-
-
-def show(value: object) -> str:
-    """A short phrase for what was given, in the words of JSON where it has them."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if is_missing(value):
-        return "null" if value is None else "NaN" if isinstance(value, float) else "NA"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return clip(repr(value[:SHOWN_LENGTH]))
-    if isinstance(value, int):
-        # The decimal digits of a huge integer take quadratic time, and Python refuses to print them.
-        return (
-            clip(repr(int(value))) if value.bit_length() < 512 else f"an integer of {value.bit_length()} bits"
-        )
-    if isinstance(value, float):
-        return repr(float(value)) if math.isfinite(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, BareWord):
-        return clip(value.text)
-    if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(
-        value, bytes | bytearray | memoryview
-    ):
-        return "a list"
-    return f"a value of type {clip(type(value).__name__)}"
-
-
-def name_list(values: Iterable[object], limit: int = 8) -> str:
-    """The values, shown, with a count where they are many."""
-    values = list(values)
-    shown = ", ".join(show(value) for value in values[:limit])
-    return shown if len(values) <= limit else f"{shown}, ... ({len(values)} in all)"
-
-
-def nearest(name: str, names: Iterable[str]) -> str | None:
-    """The name most like `name`, or None where none is alike."""
-    names = [candidate[:200] for candidate in names]
-    name = name[:200]
-    for candidate in names:
-        if candidate.casefold().strip() == name.casefold().strip():
-            return candidate
-    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    return found[0] if found else None
 
 
 def decode_bound(value: float | str) -> float:
@@ -208,6 +95,9 @@ class Rule:
 
         Raises `MisfitError` where the column does not accept it.
         """
+        plain = self._read_plain(value)
+        if plain is not None:
+            return plain
         if isinstance(value, np.generic):
             value = value.item()
         if is_missing(value):
@@ -229,6 +119,19 @@ class Rule:
         if self.closed is not None and packed not in self.closed:
             raise self._outside(value)
         return packed
+
+    def _read_plain(self, value: object) -> float | str | None:
+        """What the rest of `read` would answer, for most values at once; None where it has to be asked."""
+        if self.closed is not None:
+            return None
+        kind = self.column.type
+        if type(value) is float and kind == "float" and self.low <= value <= self.high:
+            return value
+        if type(value) is int and kind == "integer" and self.low <= value <= self.high:
+            return value if self.column.input == "integer" else float(value)
+        if type(value) is str and kind == "string" and value.isascii() and value[:1] != MISSING_TEXT:
+            return value
+        return None
 
     def _read_missing(self, value: object) -> float | str:
         if not self.nullable:
@@ -286,16 +189,9 @@ class Rule:
         return whole if self.column.input == "integer" else float(whole)
 
     def _outside(self, value: object) -> MisfitError:
-        categories = self.column.categories.values if self.column.categories else ()
+        categories = self.column.categories.values if self.column.categories is not None else ()
         fix = "send one of the values the model learned"
-        if isinstance(value, str):
-            near = nearest(value, [str(category) for category in categories])
-            if near is not None:
-                fix = f"did you mean {show(near)}?"
-        elif self.column.type != "boolean" and categories:
-            near_number = min(categories, key=lambda category: abs(float(category) - float(str(value))))
-            fix = f"the nearest value the model learned is {show(near_number)}"
-        return MisfitError(self.expected, show(value), fix)
+        return MisfitError(self.expected, show(value), fix, value, categories)
 
     def _beyond(self, value: object) -> MisfitError:
         if self.column.type == "integer":
@@ -304,10 +200,8 @@ class Rule:
             else:
                 limit, fix = "an integer within 2**53 of 0", "send an integer that a float64 holds exactly"
         elif isinstance(value, float | str) and math.isinf(float(value)):
-            limit, fix = (
-                "a finite number",
-                "send null for a missing value" if self.nullable else "send a number",
-            )
+            limit = "a finite number"
+            fix = "send null for a missing value" if self.nullable else f"send {limit}"
         else:
             limit = f"a number from {self.low:.6g} to {self.high:.6g}"
             fix = "the model was never fitted on such magnitudes: check the unit"

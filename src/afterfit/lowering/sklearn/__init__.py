@@ -3,5 +3,16 @@ at module level, since a lowering reads the attributes of an object that is alre
 """
 
 from afterfit.lowering.sklearn import _compose, _encode, _impute, _linear, _scale
+from afterfit.lowering.sklearn import _forests, _gradient_boosting, _hist_gradient_boosting, _trees
 
-__all__ = ["_compose", "_encode", "_impute", "_linear", "_scale"]
+__all__ = [
+    "_compose",
+    "_encode",
+    "_forests",
+    "_gradient_boosting",
+    "_hist_gradient_boosting",
+    "_impute",
+    "_linear",
+    "_scale",
+    "_trees",
+]

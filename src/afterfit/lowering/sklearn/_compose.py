@@ -13,7 +13,7 @@ from afterfit.lowering._registry import inverts, lowers
 from afterfit.lowering._table import Block, Lowered, Table, concatenate, constant, round_to_float32
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from spox import Var
 
@@ -29,6 +29,8 @@ def lower_pipeline(estimator: Any, X: Table, context: Context) -> Lowered:
         if not isinstance(returned, Table):
             raise context.refuse(estimator, f"its step {name!r} follows a step that predicts")
         returned = context.lower(step, returned, name)
+        if isinstance(returned, Table):
+            returned = _contained(step, returned)
     return returned
 
 
@@ -43,11 +45,6 @@ def invert_pipeline(estimator: Any, values: Var, context: Context) -> Var:
 
 @lowers("sklearn.compose.ColumnTransformer")
 def lower_column_transformer(estimator: Any, X: Table, context: Context) -> Table:
-    names = [name for name, *_ in estimator.transformers_]
-    if len(set(names)) < len(names):
-        raise context.refuse(
-            estimator, f"two of its transformers share a name: {names}", "Give each transformer its own name"
-        )
     returned = []
     for name, transformer, _ in estimator.transformers_:
         with context.inside(name):
@@ -124,7 +121,9 @@ def _positions(estimator: Any, indices: Sequence[int], X: Table, context: Contex
 
 def _apply(estimator: Any, name: str, transformer: Any, X: Table, context: Context) -> Table:
     """What the part called `name` of a union or column transformer returns, times its weight if any."""
-    table = X if _is_passthrough(transformer) else context.lower_transformer(transformer, X)
+    table = X
+    if not _is_passthrough(transformer):
+        table = _contained(transformer, context.lower_transformer(transformer, X))
     weight = (estimator.transformer_weights or {}).get(name)
     if weight is None:
         return table
@@ -146,8 +145,21 @@ def _transformed(block: Block) -> list[Any]:
 
 def _stack(estimator: Any, tables: Sequence[Table]) -> Table:
     """The tables side by side: a DataFrame keeps the dtype of each column, an array has one joint dtype."""
+    stacked = concatenate(tables)
+    return stacked.joined() if _container(estimator) == "default" else stacked
+
+
+def _contained(estimator: Any, table: Table) -> Table:
+    """The table in the container the transformer returns: scikit-learn reads float64 from polars."""
+    if _container(estimator) != "polars":
+        return table
+    single = np.dtype(np.float32)
+    blocks = (replace(b, dtype=np.dtype(np.float64)) if b.dtype == single else b for b in table.blocks)
+    return replace(table, blocks=tuple(blocks))
+
+
+def _container(estimator: Any) -> str:
+    """What `set_output` chose for it: `default`, `pandas` or `polars`."""
     from sklearn.utils._set_output import _get_output_config
 
-    stacked = concatenate(tables)
-    config: Mapping[str, Any] = _get_output_config("transform", estimator)
-    return stacked.joined() if config["dense"] == "default" else stacked
+    return str(_get_output_config("transform", estimator)["dense"])

@@ -83,9 +83,7 @@ def _one_hot_columns(estimator: Any, i: int) -> tuple[NDArray[np.int64], int, in
     width = int(estimator._n_features_outs[i])  # noqa: SLF001 - no public equivalent
     mapping = _infrequent_mapping(estimator, i)
     grouped = np.arange(len(estimator.categories_[i])) if mapping is None else mapping
-    # The infrequent categories are one group, the last.
-    joins = mapping is not None and estimator.handle_unknown in ("infrequent_if_exist", "warn")
-    unknown = int(grouped.max()) if joins else None
+    unknown = _unknown_group(estimator, i)
     drops = estimator._drop_idx_after_grouping  # noqa: SLF001 - drop_idx_ names a category, this the group
     dropped = None if drops is None else drops[i]
 
@@ -96,6 +94,17 @@ def _one_hot_columns(estimator: Any, i: int) -> tuple[NDArray[np.int64], int, in
 
     targets = np.array([column(int(group)) for group in grouped], dtype=np.int64)
     return targets, width if unknown is None else column(unknown), width
+
+
+def _unknown_group(estimator: Any, i: int) -> int | None:
+    """The group that an unknown value of feature `i` joins, if any.
+
+    The encoder's own step is asked, since releases differ: before 1.8 `handle_unknown="warn"` joins none.
+    """
+    groups = np.zeros((1, len(estimator.categories_)), dtype=np.int64)
+    valid = np.zeros(groups.shape, dtype=np.bool_)
+    estimator._map_infrequent_categories(groups, valid, None)  # noqa: SLF001 - no public equivalent
+    return int(groups[0, i]) if valid[0, i] else None
 
 
 def _infrequent_mapping(estimator: Any, i: int) -> NDArray[np.int64] | None:

@@ -44,7 +44,7 @@ def lower_linear_regressor(estimator: Any, X: Table, context: Context) -> Regres
 def lower_logistic_regression(estimator: Any, X: Table, context: Context) -> Classification:
     scores = _scores(estimator, X, context)
     if _one_against_rest(estimator):
-        probabilities = _normalized(op.sigmoid(scores), len(estimator.classes_))
+        probabilities = _normalized(_expit(scores), len(estimator.classes_))
     elif len(estimator.classes_) == 2:
         probabilities = op.softmax(op.concat([op.neg(scores), scores], axis=1), axis=1)
     else:
@@ -56,7 +56,7 @@ def lower_logistic_regression(estimator: Any, X: Table, context: Context) -> Cla
 def lower_sgd_classifier(estimator: Any, X: Table, context: Context) -> Classification:
     scores = _scores(estimator, X, context)
     if estimator.loss == "log_loss":
-        return _classification(estimator, scores, _normalized(op.sigmoid(scores), len(estimator.classes_)))
+        return _classification(estimator, scores, _normalized(_expit(scores), len(estimator.classes_)))
     if estimator.loss == "modified_huber":
         clipped = op.max([op.min([scores, constant(1.0)]), constant(-1.0)])
         positive = op.div(op.add(clipped, constant(1.0)), constant(2.0))
@@ -123,6 +123,13 @@ def _classification(estimator: Any, scores: Var, probabilities: Var | None) -> C
     else:
         index = op.arg_max(scores, axis=1, keepdims=False)
     return Classification(classes, index, probabilities, None if probabilities is not None else scores)
+
+
+def _expit(scores: Var) -> Var:
+    """1 / (1 + exp(-x)), as SciPy has it. ONNX Runtime's Sigmoid is 0 where this is 1e-80, which is all the
+    probability there is in a row where every class is that unlikely.
+    """
+    return op.div(constant(1.0), op.add(constant(1.0), op.exp(op.neg(scores))))
 
 
 def _normalized(positive: Var, classes: int) -> Var:

@@ -1,0 +1,111 @@
+"""Single trees, and what every family of scikit-learn's `sklearn.tree` trees shares.
+
+These trees round the columns to float32 and compare them with float64 thresholds. The thresholds are moved
+so that they decide the same for columns in float64, see `round_thresholds_from_float32`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import spox.opset.ai.onnx.v21 as op
+
+from afterfit.lowering._registry import lowers
+from afterfit.lowering._table import Classification, Regression, constant
+from afterfit.lowering.sklearn._tree_ensemble import (
+    MOST_NODES,
+    Trees,
+    note_thresholds,
+    round_thresholds_from_float32,
+    sum_leaf_rows,
+    sum_leaves,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+    from spox import Var
+
+    from afterfit.lowering._context import Context
+    from afterfit.lowering._table import Table
+
+
+@lowers("sklearn.tree.DecisionTreeClassifier", "sklearn.tree.ExtraTreeClassifier")
+def lower_tree_classifier(estimator: Any, X: Table, context: Context) -> Classification:
+    """The shares of the classes in the leaf reached."""
+    return classify(estimator, [estimator.tree_], X, context)
+
+
+@lowers("sklearn.tree.DecisionTreeRegressor", "sklearn.tree.ExtraTreeRegressor")
+def lower_tree_regressor(estimator: Any, X: Table, context: Context) -> Regression:
+    """The value of the leaf reached, or its values where there are several targets."""
+    return regress(estimator, [estimator.tree_], X, context)
+
+
+def read_trees(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> tuple[Var, Trees]:
+    """The float64 matrix of `X`, and the fitted `tree_` objects as they decide on it."""
+    refuse_too_large(estimator, sum(tree.node_count for tree in fitted), context)
+    matrix = context.numbers(estimator, X)
+    trees = Trees.join(_read(tree) for tree in fitted)
+    note_thresholds(context, matrix, X, trees)
+    return matrix, trees
+
+
+def refuse_too_large(estimator: Any, nodes: int, context: Context) -> None:
+    """Refuse forests whose graph would not fit into one file of protobuf."""
+    if nodes > MOST_NODES:
+        raise context.refuse(
+            estimator,
+            f"its trees have {nodes:,} nodes, and one ONNX graph holds {MOST_NODES:,} of them at most",
+            "Fit smaller trees (min_samples_leaf, max_leaf_nodes, max_depth) or fewer (n_estimators)",
+        )
+
+
+def classify(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Classification:
+    """The mean over trees of the shares of the classes in the leaf reached."""
+    if estimator.n_outputs_ != 1:
+        raise context.refuse(
+            estimator,
+            f"it predicts {estimator.n_outputs_} targets at once",
+            "Fit one classifier a target and save each",
+        )
+    matrix, trees = read_trees(estimator, fitted, X, context)
+    shares = np.concatenate([tree.value[:, 0, :] for tree in fitted])
+    if shares.shape[1] != 2:
+        mean = _mean(sum_leaf_rows(matrix, X.width, trees, shares), trees.count)
+        return Classification(estimator.classes_, op.arg_max(mean, axis=1, keepdims=False), mean)
+    second = _mean(sum_leaves(matrix, X.width, trees, shares[:, 1]), trees.count)
+    first = op.sub(constant(1.0), second)
+    index = op.cast(op.squeeze(op.greater(second, first), constant([1], np.int64)), to=np.int64)
+    return Classification(estimator.classes_, index, op.concat([first, second], axis=1))
+
+
+def regress(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Regression:
+    """The mean over trees of the value of the leaf reached."""
+    matrix, trees = read_trees(estimator, fitted, X, context)
+    values = np.concatenate([tree.value[:, :, 0] for tree in fitted])
+    if estimator.n_outputs_ != 1:
+        mean = _mean(sum_leaf_rows(matrix, X.width, trees, values), trees.count)
+        return Regression(mean, targets=estimator.n_outputs_)
+    mean = _mean(sum_leaves(matrix, X.width, trees, values[:, 0]), trees.count)
+    return Regression(op.squeeze(mean, constant([1], np.int64)))
+
+
+def _mean(sums: Var, count: int) -> Var:
+    return sums if count == 1 else op.div(sums, constant(float(count)))
+
+
+def _read(tree: Any) -> Trees:
+    is_leaf: NDArray[np.bool_] = tree.children_left == -1
+    return Trees(
+        np.array([0, tree.node_count]),
+        tree.feature.astype(np.int64),
+        round_thresholds_from_float32(tree.threshold),
+        tree.children_left.astype(np.int64),
+        tree.children_right.astype(np.int64),
+        is_leaf,
+        tree.missing_go_to_left.astype(np.bool_),
+        tree.n_node_samples.astype(np.int64),
+    )
