@@ -82,23 +82,41 @@ def take(frame: Any, rows: Sequence[int] | np.ndarray[Any, Any]) -> Any:
     return frame[indices]
 
 
+def gap_of(frame: Any, column: int) -> Any:
+    """What stands for a missing value in a column: None, NaN or `pandas.NA`.
+
+    In a pandas column of Python objects, None if the column holds one anywhere, NaN otherwise.
+    """
+    kind = kind_of(frame)
+    if kind == "polars":
+        return None
+    if kind == "array":
+        return None if frame.dtype == object and any(v is None for v in frame[:, column]) else np.nan
+    series = frame.iloc[:, column]
+    if isinstance(series.dtype, np.dtype):
+        holds_none = series.dtype == object and any(value is None for value in series)
+        return None if holds_none else np.nan
+    return getattr(series.dtype, "na_value", np.nan)
+
+
 def edited(frame: Any, rows: Sequence[int], edits: Sequence[Edit]) -> Any:
     """The rows at `rows` with `edits` made; dtypes stay unless a value cannot be held otherwise."""
     copy = take(frame, rows)
     by_column: dict[int, list[Edit]] = {}
     for edit in edits:
-        by_column.setdefault(edit.column, []).append(edit)
+        value = gap_of(frame, edit.column) if edit.value is MISSING else edit.value
+        filled = Edit(edit.row, edit.column, value)
+        by_column.setdefault(edit.column, []).append(filled)
     return _EDITORS[kind_of(frame)](copy, by_column)
 
 
 def _edit_pandas(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
-    changed = {}
-    for position, edits in by_column.items():
-        series = copy.iloc[:, position]
-        changed[position] = _edit_series(series, edits)
     import pandas as pd
 
-    columns = [changed.get(i, copy.iloc[:, i]) for i in range(copy.shape[1])]
+    columns = [
+        _edit_series(copy.iloc[:, i], by_column[i]) if i in by_column else copy.iloc[:, i]
+        for i in range(copy.shape[1])
+    ]
     result = pd.concat(columns, axis=1)
     result.columns = copy.columns
     return result
@@ -111,30 +129,16 @@ def _edit_series(series: Any, edits: list[Edit]) -> Any:
     values = series.astype(object).tolist()
     for edit in edits:
         values[edit.row] = edit.value
-    lost = any(edit.value is MISSING for edit in edits)
+    gaps = pd.isna(pd.Series(values, dtype=object)).to_numpy()
     if isinstance(dtype, pd.CategoricalDtype):
         known = dtype.categories.tolist()
-        filled = [None if value is MISSING else value for value in values]
-        extra = [value for value in dict.fromkeys(filled) if not pd.isna(value) and value not in known]
+        present = [value for value, gap in zip(values, gaps, strict=True) if not gap]
+        extra = [value for value in dict.fromkeys(present) if value not in known]
         widened = pd.CategoricalDtype([*known, *extra], ordered=dtype.ordered)
-        return pd.Series(pd.Categorical(filled, dtype=widened), index=series.index)
-    if isinstance(dtype, np.dtype):
-        return _edit_numpy_series(series, values, lost=lost)
-    return pd.Series([dtype.na_value if value is MISSING else value for value in values], dtype=dtype)
-
-
-def _edit_numpy_series(series: Any, values: list[Any], *, lost: bool) -> Any:
-    import pandas as pd
-
-    dtype = series.dtype
-    if dtype.kind in "iu" and lost:
-        return pd.Series([np.nan if value is MISSING else value for value in values], dtype=np.float64)
-    if dtype.kind == "b" and lost:
-        return pd.Series([None if value is MISSING else value for value in values], dtype=object)
-    if dtype.kind == "O":
-        gap: Any = None if any(value is None for value in series) else np.nan
-        return pd.Series([gap if value is MISSING else value for value in values], dtype=object)
-    return pd.Series([np.nan if value is MISSING else value for value in values]).astype(dtype)
+        return pd.Series(pd.Categorical(values, dtype=widened))
+    if isinstance(dtype, np.dtype) and gaps.any():
+        return pd.Series(values, dtype=np.dtype(np.float64) if dtype.kind in "iu" else dtype)
+    return pd.Series(values, dtype=dtype)
 
 
 def _edit_polars(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
@@ -144,7 +148,7 @@ def _edit_polars(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
         series = copy.to_series(position)
         values = series.to_list()
         for edit in edits:
-            values[edit.row] = None if edit.value is MISSING else edit.value
+            values[edit.row] = edit.value
         dtype = series.dtype
         if isinstance(dtype, pl.Enum):
             known = dtype.categories.to_list()
@@ -157,12 +161,10 @@ def _edit_array(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
     edits = [edit for column in by_column.values() for edit in column]
     if copy.dtype.kind in "US":
         copy = copy.astype(object)
-    if copy.dtype.kind in "iub" and any(
-        edit.value is MISSING or isinstance(edit.value, float) for edit in edits
-    ):
+    if copy.dtype.kind in "iub" and any(isinstance(edit.value, float) for edit in edits):
         copy = copy.astype(np.float64)
     for edit in edits:
-        copy[edit.row, edit.column] = np.nan if edit.value is MISSING else edit.value
+        copy[edit.row, edit.column] = edit.value
     return copy
 
 

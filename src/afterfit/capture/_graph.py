@@ -62,20 +62,30 @@ def build(arguments: dict[str, Var], results: dict[str, Var]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def lower_model(reference: Reference, table: InferredTable) -> LoweredModel:
+def lower_model(
+    reference: Reference, table: InferredTable, gaps: Sequence[Any] | None = None
+) -> LoweredModel:
     """Lower the model, with only the columns that it reads among the graph's inputs.
 
     Which columns a model reads is known once it is lowered; where it leaves some out, it is lowered again
-    without them. Raises `UnsupportedModelError`.
+    without them. `gaps`: what stands for a missing value in each column, NaN where not said.
+
+    Raises `UnsupportedModelError`.
     """
+    raw = [
+        RawColumn(column.name, column.dtype, column.categorical, np.nan if gaps is None else gaps[i])
+        for i, column in enumerate(table.columns)
+    ]
     readable = [i for i, column in enumerate(table.columns) if column.refusal is None]
-    first = _lower(reference, table, readable)
+    first = _lower(reference, table, raw, readable)
     if first.context.read == set(readable):
         return first
-    return _lower(reference, table, sorted(first.context.read))
+    return _lower(reference, table, raw, sorted(first.context.read))
 
 
-def _lower(reference: Reference, table: InferredTable, used: Sequence[int]) -> LoweredModel:
+def _lower(
+    reference: Reference, table: InferredTable, raw: Sequence[RawColumn], used: Sequence[int]
+) -> LoweredModel:
     members: dict[InputName, list[int]] = {}
     for i in used:
         name = table.columns[i].input
@@ -86,9 +96,7 @@ def _lower(reference: Reference, table: InferredTable, used: Sequence[int]) -> L
         name: spox.argument(spox.Tensor(_ELEMENT_TYPES[name], ("N", len(columns))))
         for name, columns in members.items()
     }
-    context = Context(
-        RawColumn(column.name, column.dtype, column.categorical) for column in table.columns
-    )
+    context = Context(raw)
     lowered = _lower_steps(reference, _raw_table(table, members, arguments), context)
     outputs, results = _results(reference, lowered, context)
     columns = tuple(

@@ -66,11 +66,16 @@ def refused(reference: Reference, frame: Any, probes: Sequence[Probe], output: s
 
 
 def missing_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
-    """A row for every column the model reads, with that column missing."""
+    """A row for every column the model reads, with that column missing.
+
+    Without booleans and integers beyond 2**53 that were never missing: a table cannot hold a gap among them
+    without turning the whole column into Python objects, and then a model answers another question.
+    """
     return [
         Probe("missing", _spread(row_count(frame), i), ((i, MISSING),))
         for i, column in enumerate(columns)
-        if column.input is not None and column.input != "integer"
+        if column.input is not None
+        and (column.nullable or (column.type != "boolean" and column.input != "integer"))
     ]
 
 

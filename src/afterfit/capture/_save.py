@@ -20,7 +20,7 @@ from afterfit.capture._evidence import (
     training_entries,
 )
 from afterfit.capture._forgotten import check_columns, check_scale
-from afterfit.capture._frames import reference_frame, row_count, take
+from afterfit.capture._frames import gap_of, reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
 from afterfit.capture._probes import (
     MODEL_REFUSALS,
@@ -102,7 +102,7 @@ def save(
         first_output = _first_output(model)
         _check_answers(reference, frame, first_output)
         progress.begin("lowering the model")
-        lowered = lower_model(reference, table)
+        lowered = lower_model(reference, table, [gap_of(frame, i) for i in range(len(table.columns))])
         progress.begin("probing missing values")
         schema = _probed_schema(reference, lowered, frame, first_output)
         packed = pack_table(schema, X)
