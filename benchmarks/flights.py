@@ -24,7 +24,9 @@ SINGLE_CALLS = 200
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, help="hold scikit-learn and afterfit to this many cores")
     parser.add_argument("--models", nargs="*", default=["logistic", "hist", "forest"])
     arguments = parser.parse_args()
@@ -61,35 +63,57 @@ def pipelines() -> dict[str, Callable[[], Any]]:
 
 
 def _report(names: list[str]) -> None:
-    import numpy as np
     from rich.console import Console
     from rich.table import Table
 
-    import afterfit
     from afterfit.cli._demo_model import load_flights
 
     flights = load_flights()
     table = Table(title=f"{len(flights.held_out):,} held-out flights, {len(os.sched_getaffinity(0))} cores")
-    for heading in ("pipeline", "by", "labels different", "max error", "rows/s", "x sklearn", "one row, us", "x sklearn"):
+    for heading in (
+        "pipeline",
+        "by",
+        "labels different",
+        "max error",
+        "rows/s",
+        "x sklearn",
+        "one row, us",
+        "x sklearn",
+    ):
         table.add_column(heading, justify="left" if heading in ("pipeline", "by") else "right")
     for name in names:
-        pipeline = pipelines()[name]().fit(flights.train, flights.late)
-        labels, probabilities = pipeline.predict(flights.held_out), pipeline.predict_proba(flights.held_out)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{name}.afit"
-            model = afterfit.save(pipeline, path, X=flights.train)
-            size = path.stat().st_size
-        one = flights.held_out.head(1)
-        row = one.to_dict("records")
-        theirs = (_best(lambda: pipeline.predict_proba(flights.held_out), ROUNDS), _median(lambda: pipeline.predict_proba(one)))
-        ours = (_best(lambda: model.predict_proba(flights.held_out), ROUNDS), _median(lambda: model.predict_proba(row)))
-        got = model.predict_proba(flights.held_out)
-        different = int((model.predict(flights.held_out) != labels).sum())
-        error = float(np.abs(got - probabilities).max())
-        count = len(flights.held_out)
-        table.add_row(name, "sklearn", "", "", f"{count / theirs[0]:,.0f}", "1.0", f"{theirs[1] * 1e6:,.0f}", "1")
-        table.add_row(
-            name,
+        for row in _measure(name, flights):
+            table.add_row(name, *row)
+    Console(width=140).print(table)
+
+
+def _measure(name: str, flights: Any) -> list[list[str]]:
+    import numpy as np
+
+    import afterfit
+
+    pipeline = pipelines()[name]().fit(flights.train, flights.late)
+    labels, probabilities = pipeline.predict(flights.held_out), pipeline.predict_proba(flights.held_out)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.afit"
+        model = afterfit.save(pipeline, path, X=flights.train)
+        size = path.stat().st_size
+    one = flights.held_out.head(1)
+    row = one.astype(object).to_dict("records")
+    theirs = (
+        _best(lambda: pipeline.predict_proba(flights.held_out), ROUNDS),
+        _median(lambda: pipeline.predict_proba(one)),
+    )
+    ours = (
+        _best(lambda: model.predict_proba(flights.held_out), ROUNDS),
+        _median(lambda: model.predict_proba(row)),
+    )
+    different = int((model.predict(flights.held_out) != labels).sum())
+    error = float(np.abs(model.predict_proba(flights.held_out) - probabilities).max())
+    count = len(flights.held_out)
+    return [
+        ["sklearn", "", "", f"{count / theirs[0]:,.0f}", "1.0", f"{theirs[1] * 1e6:,.0f}", "1"],
+        [
             f"afterfit ({size / 1e6:.1f} MB)",
             str(different),
             f"{error:.1e}",
@@ -97,12 +121,14 @@ def _report(names: list[str]) -> None:
             f"{theirs[0] / ours[0]:.1f}",
             f"{ours[1] * 1e6:,.0f}",
             f"{theirs[1] / ours[1]:,.0f}",
-        )
-        table.add_row(name, *_skl2onnx(pipeline, flights, labels, probabilities, theirs))
-    Console(width=140).print(table)
+        ],
+        _skl2onnx(pipeline, flights, labels, probabilities, theirs),
+    ]
 
 
-def _skl2onnx(pipeline: Any, flights: Any, labels: Any, probabilities: Any, theirs: tuple[float, float]) -> list[str]:
+def _skl2onnx(
+    pipeline: Any, flights: Any, labels: Any, probabilities: Any, theirs: tuple[float, float]
+) -> list[str]:
     try:
         import skl2onnx
     except ModuleNotFoundError:
@@ -120,9 +146,19 @@ def _skl2onnx(pipeline: Any, flights: Any, labels: Any, probabilities: Any, thei
     options = {type(pipeline[-1]): {"zipmap": False}}
     try:
         converted = skl2onnx.to_onnx(pipeline, initial_types=types, options=options)
-        session = onnxruntime.InferenceSession(converted.SerializeToString(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            converted.SerializeToString(), providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # noqa: BLE001 - whatever the converter raises is the result to report
-        return [f"skl2onnx {skl2onnx.__version__}: {type(error).__name__}: {str(error)[:60]}", "", "", "", "", "", ""]
+        return [
+            f"skl2onnx {skl2onnx.__version__}: {type(error).__name__}: {str(error)[:60]}",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+        ]
 
     def answer(frame: Any) -> list[Any]:
         feed = {

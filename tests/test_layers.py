@@ -19,7 +19,18 @@ LAYERS = [
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-FRAMEWORKS = {"sklearn", "scipy", "torch", "keras", "xgboost", "lightgbm", "catboost", "spox", "onnx", "skl2onnx"}
+FRAMEWORKS = {
+    "sklearn",
+    "scipy",
+    "torch",
+    "keras",
+    "xgboost",
+    "lightgbm",
+    "catboost",
+    "spox",
+    "onnx",
+    "skl2onnx",
+}
 FORBIDDEN = {"serving": {"capture", "lowering"}}
 ONLY_IN = {"spox": {"lowering", "capture"}, "onnx": set(), "narwhals": {"schema"}, "rich": {"cli", "capture"}}
 
@@ -56,7 +67,9 @@ def violations(modules: dict[str, str]) -> list[str]:
             top = name.partition(".")[0]
             if top in ONLY_IN and room not in ONLY_IN[top]:
                 found.append(f"{module} imports {name}")
-            if top in FRAMEWORKS - {"spox"} and not module.startswith(("afterfit.lowering.", "afterfit.cli._demo")):
+            if top in FRAMEWORKS - {"spox"} and not module.startswith(
+                ("afterfit.lowering.", "afterfit.cli._demo")
+            ):
                 found.append(f"{module} imports the framework {name}")
             target = room_of(name)
             if top != "afterfit" or room not in LEVEL or not target or target == room:

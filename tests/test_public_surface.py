@@ -61,12 +61,33 @@ def test_every_error_descends_from_the_root_and_is_in_the_tree():
 
 def test_importing_afterfit_loads_no_library():
     loaded = modules_after("import afterfit")
-    assert not loaded & {"numpy", "onnxruntime", "msgspec", "rich", "click", "narwhals", "sklearn", "onnx", "spox"}
+    assert not loaded & {
+        "numpy",
+        "onnxruntime",
+        "msgspec",
+        "rich",
+        "click",
+        "narwhals",
+        "sklearn",
+        "onnx",
+        "spox",
+    }
 
 
 def test_loading_the_runtime_needs_only_numpy_onnxruntime_and_msgspec():
     loaded = modules_after("from afterfit import load")
     ours_alone = {"numpy", "onnxruntime", "msgspec"}
     assert ours_alone - {"onnxruntime"} <= loaded
-    unwanted = {"onnx", "spox", "sklearn", "scipy", "pandas", "polars", "pyarrow", "narwhals", "rich", "click"}
+    unwanted = {
+        "onnx",
+        "spox",
+        "sklearn",
+        "scipy",
+        "pandas",
+        "polars",
+        "pyarrow",
+        "narwhals",
+        "rich",
+        "click",
+    }
     assert not loaded & unwanted

@@ -98,16 +98,21 @@ def test_the_schema_says_what_the_pipeline_takes(fitted: Pipeline, frame: pd.Dat
     assert {column.name for column in schema.columns if column.input is None} == {"joined", "note"}
 
 
-def test_columns_the_model_never_reads_may_be_sent_or_left_out(fitted: Pipeline, frame: pd.DataFrame, tmp_path: Path):
+def test_columns_the_model_never_reads_may_be_sent_or_left_out(
+    fitted: Pipeline, frame: pd.DataFrame, tmp_path: Path
+):
     model = afterfit.save(fitted, tmp_path / "m.afit", X=frame)
     row = {"age (years)": 40, "income": None, "member": True, "plan": "001"}
     assert model.predict([row]) == model.predict([{**row, "joined": "2020-01-01", "note": None}])
     assert (model.predict(frame.drop(columns=["joined", "note"])) == fitted.predict(frame)).all()
 
 
-def test_golden_rows_hold_missing_values_unknown_categories_and_extremes(frame: pd.DataFrame, labels: np.ndarray, tmp_path: Path):
+def test_golden_rows_hold_missing_values_unknown_categories_and_extremes(
+    frame: pd.DataFrame, labels: np.ndarray, tmp_path: Path
+):
     open_categories = make_column_transformer(
-        (make_pipeline(SimpleImputer(), StandardScaler()), ["income"]), (OneHotEncoder(handle_unknown="ignore"), ["plan"])
+        (make_pipeline(SimpleImputer(), StandardScaler()), ["income"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["plan"]),
     )
     fitted = make_pipeline(open_categories, LogisticRegression()).fit(frame, labels)
     golden = afterfit.save(fitted, tmp_path / "m.afit", X=frame).bundle.golden
@@ -133,7 +138,9 @@ def test_a_wrong_lowering_is_found_and_the_first_step_that_parts_is_named(
 ):
     def wrong(estimator: Any, X: Table, context: Any) -> Table:
         shifted = op.add(context.numbers(estimator, X), constant(1e-9))
-        return Table.of(op.div(op.sub(shifted, constant(estimator.mean_)), constant(estimator.scale_)), X.width)
+        return Table.of(
+            op.div(op.sub(shifted, constant(estimator.mean_)), constant(estimator.scale_)), X.width
+        )
 
     monkeypatch.setitem(_registry._LOWERINGS, "sklearn.preprocessing.StandardScaler", wrong)
     with pytest.raises(afterfit.ParityError) as caught:
@@ -173,7 +180,9 @@ def test_what_was_there_stays_when_saving_fails(
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_an_estimator_without_a_lowering_is_refused_by_name_and_place(frame: pd.DataFrame, labels: np.ndarray, tmp_path: Path):
+def test_an_estimator_without_a_lowering_is_refused_by_name_and_place(
+    frame: pd.DataFrame, labels: np.ndarray, tmp_path: Path
+):
     fitted = Pipeline([("scale", StandardScaler()), ("svm", SVC())]).fit(frame[["age (years)"]], labels)
     with pytest.raises(afterfit.UnsupportedModelError) as caught:
         afterfit.save(fitted, tmp_path / "m.afit", X=frame[["age (years)"]])
@@ -210,8 +219,12 @@ def test_a_transformer_of_text_tells_missing_from_empty(tmp_path: Path):
     assert model.verify().ok
 
 
-def test_a_classifier_without_probabilities_is_saved_with_its_scores(frame: pd.DataFrame, labels: np.ndarray, tmp_path: Path):
-    fitted = make_pipeline(StandardScaler(), SGDClassifier(random_state=0)).fit(frame[["age (years)"]], labels)
+def test_a_classifier_without_probabilities_is_saved_with_its_scores(
+    frame: pd.DataFrame, labels: np.ndarray, tmp_path: Path
+):
+    fitted = make_pipeline(StandardScaler(), SGDClassifier(random_state=0)).fit(
+        frame[["age (years)"]], labels
+    )
     model = afterfit.save(fitted, tmp_path / "m.afit", X=frame[["age (years)"]])
     assert (model.predict(frame) == fitted.predict(frame[["age (years)"]])).all()
     with pytest.raises(afterfit.ArgumentError, match="predict_proba"):
@@ -290,7 +303,9 @@ def test_arguments_that_cannot_be_used_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_answers_in_a_process_without_the_framework(fitted: Pipeline, frame: pd.DataFrame, tmp_path: Path):
+def test_a_bundle_answers_in_a_process_without_the_framework(
+    fitted: Pipeline, frame: pd.DataFrame, tmp_path: Path
+):
     afterfit.save(fitted, tmp_path / "m.afit", X=frame)
     script = (
         "import sys\n"

@@ -56,7 +56,9 @@ WORDS = ["", "a", "b", "001", "None", "nan", "NaN", " a", "Ünïcode", "\x1a", "
 def number_columns(draw: st.DrawFn, rows: int) -> pd.Series:
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)
-    kind = draw(st.sampled_from(["float", "small", "large", "int", "bool", "nullable int", "float32", "constant"]))
+    kind = draw(
+        st.sampled_from(["float", "small", "large", "int", "bool", "nullable int", "float32", "constant"])
+    )
     missing = draw(st.booleans())
     gaps = rng.random(rows) < 0.2 if missing else np.zeros(rows, dtype=bool)
     gaps[0] = False
@@ -126,7 +128,12 @@ encoders = st.one_of(
         sparse_output=st.booleans(),
     ),
     st.builds(OneHotEncoder, handle_unknown=st.just("error"), drop=st.sampled_from([None, "first"])),
-    st.builds(OrdinalEncoder, handle_unknown=st.just("use_encoded_value"), unknown_value=st.just(-1), encoded_missing_value=st.just(-2)),
+    st.builds(
+        OrdinalEncoder,
+        handle_unknown=st.just("use_encoded_value"),
+        unknown_value=st.just(-1),
+        encoded_missing_value=st.just(-2),
+    ),
 )
 classifiers = st.sampled_from(
     [
@@ -164,9 +171,17 @@ def pipelines(draw: st.DrawFn, numbers: list[str], texts: list[str]) -> Pipeline
         filled = draw(st.booleans())
         encoder = draw(encoders)
         parts.append(
-            ("cat", make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if filled else encoder, texts)
+            (
+                "cat",
+                make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if filled else encoder,
+                texts,
+            )
         )
-    columns = ColumnTransformer(parts, remainder=draw(st.sampled_from(["drop", "passthrough"])), sparse_threshold=draw(st.sampled_from([0, 0.3])))
+    columns = ColumnTransformer(
+        parts,
+        remainder=draw(st.sampled_from(["drop", "passthrough"])),
+        sparse_threshold=draw(st.sampled_from([0, 0.3])),
+    )
     if draw(st.booleans()):
         columns.set_output(transform="default")
     return Pipeline([("prep", columns), ("model", draw(st.one_of(classifiers, regressors)))])
@@ -191,7 +206,9 @@ def test_a_drawn_pipeline_is_exact_or_refused(data: st.DataObject, tmp_path_fact
 @pytest.mark.sweep
 @settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
-def test_many_drawn_pipelines_are_exact_or_refused(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory):
+def test_many_drawn_pipelines_are_exact_or_refused(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+):
     check_drawn_pipeline(data, tmp_path_factory)
 
 

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import platform
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -68,9 +69,9 @@ def fingerprint(packed: Packed) -> str:
         array = packed[name]
         digest.update(f"{name}{array.shape}".encode())
         if array.dtype == object:
-            for value in array.ravel().tolist():
-                encoded = value.encode()
-                digest.update(len(encoded).to_bytes(8, "little") + encoded)
+            encoded = [value.encode() for value in array.ravel().tolist()]
+            digest.update(np.array([len(value) for value in encoded], dtype="<i8").tobytes())
+            digest.update(b"".join(encoded))
         else:
             digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()
@@ -92,11 +93,13 @@ def profile(schema: Schema, packed: Packed) -> bytes:
 def _describe(column: Column, packed: Packed) -> dict[str, Any]:
     values = packed[str(column.input)][:, column.position]
     if column.input == "text":
-        return _frequencies([decode_text(value) for value in values.tolist()])
+        counts = Counter(values.tolist())
+        return _frequencies({decode_text(text): count for text, count in counts.items()})
     numbers = values.astype(np.float64)
     known = numbers[~np.isnan(numbers)]
     if column.type == "boolean":
-        return _frequencies([None if np.isnan(value) else bool(value) for value in numbers.tolist()])
+        counted = {value: int((numbers == value).sum()) for value in (False, True)}
+        return _frequencies({**counted, None: len(numbers) - len(known)})
     finite = known[np.isfinite(known)]
     described: dict[str, Any] = {"count": len(known), "missing": len(numbers) - len(known)}
     if len(finite):
@@ -108,16 +111,13 @@ def _describe(column: Column, packed: Packed) -> dict[str, Any]:
     return described
 
 
-def _frequencies(values: list[Any]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    counts: dict[Any, int] = {}
-    for value in known:
-        counts[value] = counts.get(value, 0) + 1
-    top = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))[:TOP_VALUES]
+def _frequencies(counts: Mapping[Any, int]) -> dict[str, Any]:
+    known = {value: count for value, count in counts.items() if value is not None and count}
+    top = sorted(known.items(), key=lambda item: (-item[1], str(item[0])))[:TOP_VALUES]
     return {
-        "count": len(known),
-        "missing": len(values) - len(known),
-        "distinct": len(counts),
+        "count": sum(known.values()),
+        "missing": counts.get(None, 0),
+        "distinct": len(known),
         "values": [{"value": value, "count": count} for value, count in top],
     }
 
@@ -134,7 +134,9 @@ def training_entries(
         try:
             entries[f"training/{name}.json"] = encode_json(_plain(value))
         except TypeError as error:
-            raise ArgumentError(f"{name} must be plain data (numbers, text, lists, dicts): {error}") from error
+            raise ArgumentError(
+                f"{name} must be plain data (numbers, text, lists, dicts): {error}"
+            ) from error
     return entries
 
 

@@ -46,9 +46,7 @@ def check_columns(reference: Reference, table: InferredTable) -> None:
         evidence += _names_evidence([str(name) for name in known], names)
     fitted = getattr(first, "n_features_in_", None)
     if not evidence and fitted is not None and fitted != len(names):
-        evidence.append(
-            f"{type(first).__name__} was fitted on {fitted} columns and X has {len(names)}"
-        )
+        evidence.append(f"{type(first).__name__} was fitted on {fitted} columns and X has {len(names)}")
     learns_numbers = hasattr(first, "coef_") or hasattr(first, "tree_") or hasattr(first, "estimators_")
     text = [column.name for column in table.columns if column.type == "string" and not column.categorical]
     if learns_numbers and not evidence and text:

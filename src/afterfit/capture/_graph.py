@@ -102,7 +102,8 @@ def _lower(
     columns = tuple(
         _column(column, context.learned.get(i), members, i) for i, column in enumerate(table.columns)
     )
-    return LoweredModel(columns, outputs, dict(arguments), results, lowered, context)
+    inputs = {str(name): var for name, var in arguments.items()}
+    return LoweredModel(columns, outputs, inputs, results, lowered, context)
 
 
 def _raw_table(
@@ -195,18 +196,14 @@ def _transformation_results(
         )
     parts = [context.read_block(reference.model, block) for block in table.blocks]
     transformed = parts[0] if len(parts) == 1 else op.concat(parts, axis=1)
-    output = Output(
-        name="transformed", type="string" if table.has_text else "float", shape=(-1, table.width)
-    )
+    output = Output(name="transformed", type="string" if table.has_text else "float", shape=(-1, table.width))
     return (output,), {"transformed": transformed}
 
 
 def _column(
     column: InferredColumn, learned: Learned | None, members: dict[InputName, list[int]], index: int
 ) -> Column:
-    place = next(
-        ((name, held.index(index)) for name, held in members.items() if index in held), (None, None)
-    )
+    place = next(((name, held.index(index)) for name, held in members.items() if index in held), (None, None))
     categories = None
     if learned is not None:
         values = tuple(_scalar(value, column.type) for value in learned.values if not _is_missing(value))

@@ -59,7 +59,7 @@ def compare(expected: Answers, got: Answers, outputs: Sequence[Output], toleranc
         else:
             errors = scaled_errors(known, answered)
             worst = max(worst, float(errors.max(initial=0.0)))
-            wrong = (errors > tolerance).reshape(len(errors), -1).any(axis=1)
+            wrong = np.any((errors > tolerance).reshape(len(errors), -1), axis=1)
             difference = _first(output.name, known, answered, wrong)
         if difference is not None and (first is None or difference.row < first.row):
             first = difference
@@ -88,7 +88,9 @@ def _compare_labels(
     expected: Mapping[str, NDArray[Any]], answered: NDArray[Any], tolerance: float
 ) -> tuple[tuple[int, ...], Difference | None]:
     known = expected["prediction"]
-    different = np.flatnonzero(np.array([a != b for a, b in zip(known.tolist(), answered.tolist(), strict=True)]))
+    different = np.flatnonzero(
+        np.array([a != b for a, b in zip(known.tolist(), answered.tolist(), strict=True)])
+    )
     if len(different) == 0:
         return (), None
     tied = _ties(expected, tolerance)
@@ -105,7 +107,7 @@ def _ties(expected: Mapping[str, NDArray[Any]], tolerance: float) -> NDArray[np.
     if numbers is None:
         return np.zeros(len(expected["prediction"]), dtype=np.bool_)
     if numbers.ndim == 1:
-        return np.abs(numbers) <= tolerance
+        return np.asarray(np.abs(numbers) <= tolerance)
     best = np.sort(numbers, axis=1)[:, -2:]
     return np.asarray(best[:, 1] - best[:, 0] <= tolerance, dtype=np.bool_)
 

@@ -39,11 +39,7 @@ class Probe:
 
 def probe_frame(frame: Any, probes: Sequence[Probe]) -> Any:
     """One table, of the kind of `frame`, with a row for each probe."""
-    edits = [
-        Edit(row, column, value)
-        for row, probe in enumerate(probes)
-        for column, value in probe.cells
-    ]
+    edits = [Edit(row, column, value) for row, probe in enumerate(probes) for column, value in probe.cells]
     return edited(frame, [probe.base for probe in probes], edits)
 
 
@@ -60,9 +56,7 @@ def refused(reference: Reference, frame: Any, probes: Sequence[Probe], output: s
     else:
         return []
     half = len(probes) // 2
-    return refused(reference, frame, probes[:half], output) + refused(
-        reference, frame, probes[half:], output
-    )
+    return refused(reference, frame, probes[:half], output) + refused(reference, frame, probes[half:], output)
 
 
 def missing_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
@@ -87,9 +81,7 @@ def golden_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
     read = [i for i, column in enumerate(columns) if column.input is not None]
     for i in evenly(read, COLUMNS_PROBED):
         kind: ProbeKind = "category" if columns[i].type == "string" else "extreme"
-        probes += [
-            Probe(kind, _spread(rows, i), ((i, value),)) for value in _strange_values(columns[i])
-        ]
+        probes += [Probe(kind, _spread(rows, i), ((i, value),)) for value in _strange_values(columns[i])]
     return probes
 
 
@@ -119,7 +111,9 @@ def _strange_values(column: Column) -> Iterator[Any]:
         if column.categories is not None and column.categories.values:
             yield f"{column.categories.values[0]} "
     elif column.range is not None:
-        yield from _extremes(float(column.range[0]), float(column.range[1]), integral=column.type == "integer")
+        yield from _extremes(
+            float(column.range[0]), float(column.range[1]), integral=column.type == "integer"
+        )
 
 
 def _extremes(low: float, high: float, *, integral: bool) -> Iterator[Any]:

@@ -13,7 +13,7 @@ from afterfit.capture._locate import locate
 from afterfit.capture._parity import TOLERANCE, Answers, Comparison, compare
 from afterfit.capture._probes import MODEL_REFUSALS, Probe, probe_frame
 from afterfit.errors import ArgumentError, ParityError
-from afterfit.runtime import GraphSession
+from afterfit.runtime import GraphSession, decoded_texts
 from afterfit.schema import decode_text, pack_table
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Replay:
         for output in self.outputs:
             if output.name == "transformed" and output.type == "string":
                 expected[output.name] = _known_text(expected[output.name])
-                got[output.name] = _known_text(_decoded(got[output.name]))
+                got[output.name] = _known_text(decoded_texts(got[output.name]))
         comparison = compare(expected, got, self.outputs, self.tolerance)
         if comparison.first is not None:
             raise self._parity_error(rows, packed, comparison, describe)
@@ -130,18 +130,12 @@ def cell(column: Column, packed: Packed, row: int) -> Scalar | None:
     """The value of a column in a packed row, as people would send it."""
     value = packed[str(column.input)][row, column.position]
     if column.input == "text":
-        return decode_text(value)
+        return decode_text(str(value))
     if column.type == "integer":
         return None if np.isnan(value) else int(value)
     if np.isnan(value):
         return None
     return bool(value) if column.type == "boolean" else float(value)
-
-
-def _decoded(array: Any) -> np.ndarray[Any, Any]:
-    decoded = np.empty(array.shape, dtype=object)
-    decoded.ravel()[:] = [decode_text(value) for value in array.ravel().tolist()]
-    return decoded
 
 
 def _known_text(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -184,9 +184,7 @@ def _probed_schema(reference: Reference, lowered: LoweredModel, frame: Any, outp
     return Schema(columns=columns, outputs=lowered.outputs)
 
 
-def _prove(
-    replay: Replay, frame: Any, table: InferredTable, packed: Packed, progress: Stages
-) -> _Proof:
+def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, progress: Stages) -> _Proof:
     schema = replay.schema
     indices = np.unique(np.linspace(0, table.rows - 1, min(table.rows, REPLAYED_ROWS)).astype(np.int64))
     progress.begin(f"replaying {len(indices):,} rows")
@@ -204,7 +202,9 @@ def _prove(
     if gaps:
         replays.append(replay.probes(frame, gaps))
     golden = [row for replayed in replays for row in golden_rows(schema, replayed)]
-    return _Proof(_parity(replay, len(indices), table.rows, [ordinary, *replays], len(plain) + len(gaps)), golden)
+    return _Proof(
+        _parity(replay, len(indices), table.rows, [ordinary, *replays], len(plain) + len(gaps)), golden
+    )
 
 
 def _check_probes(replay: Replay, frame: Any, probes: Sequence[Probe]) -> None:

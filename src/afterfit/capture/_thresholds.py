@@ -33,7 +33,9 @@ def threshold_probes(lowered: LoweredModel, packed: Packed, dtypes: Sequence[np.
     `packed` holds the rows of `X`; `dtypes` what the library holds for each raw column.
     """
     found = [
-        group for group in lowered.context.thresholds if lowered.columns[group.column].type in {"float", "integer"}
+        group
+        for group in lowered.context.thresholds
+        if lowered.columns[group.column].type in {"float", "integer"}
     ]
     groups = evenly(found, THRESHOLDS_PROBED)
     if not groups:
@@ -45,7 +47,9 @@ def threshold_probes(lowered: LoweredModel, packed: Packed, dtypes: Sequence[np.
         closed = column.categories is not None and not column.categories.open
         if column.range is None or column.input != "number" or closed:
             continue
-        for low, high, base in _bracket(lowered, group, evenly(group.values, each), packed, dtypes[group.column]):
+        for low, high, base in _bracket(
+            lowered, group, evenly(group.values, each), packed, dtypes[group.column]
+        ):
             probes += [
                 Probe("threshold", base, ((group.column, low),)),
                 Probe("threshold", base, ((group.column, high),)),

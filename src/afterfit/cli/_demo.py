@@ -155,7 +155,10 @@ def _save(facts: Facts, flights: Flights, pipeline: Any, path: Path) -> Model:
 
 def _verify_elsewhere(facts: Facts, path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", _BLOCKER, "verify", str(path), "--json"], capture_output=True, text=True, check=False
+        [sys.executable, "-c", _BLOCKER, "verify", str(path), "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     facts.state(
         "a fresh process that can import neither sklearn, scipy, pandas nor onnx verifies it: audit, digests, "
@@ -181,7 +184,9 @@ def _accuracy(facts: Facts, flights: Flights, labels: Any) -> None:
 def _server(path: Path) -> Iterator[tuple[str, int]]:
     """A server on a free port of loopback: its URL and process id."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "afterfit", "serve", str(path), "--port", "0"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "afterfit", "serve", str(path), "--port", "0"],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     try:
         if process.stdout is None:

@@ -128,7 +128,7 @@ class Model:
         for output in self.schema.outputs:
             expected = [row.output[output.name] for row in golden]
             if self._is_text_table(output.name):
-                failures += _different_values(output.name, expected, _decoded(got[output.name]))
+                failures += _different_values(output.name, expected, decoded_texts(got[output.name]))
             elif _is_exact(output):
                 failures += _different_values(output.name, expected, got[output.name])
             else:
@@ -146,7 +146,7 @@ class Model:
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
         packed = self.decoder.decode_rows(X) if isinstance(X, list) else pack_table(self.schema, X)
         answer = self._session.run(packed, [output])[output]
-        return _decoded(answer) if self._is_text_table(output) else answer
+        return decoded_texts(answer) if self._is_text_table(output) else answer
 
     def _is_text_table(self, output: str) -> bool:
         described = self.schema.output(output)
@@ -168,14 +168,15 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None) -> Model:
     return Model(read_bundle(path), threads=threads)
 
 
-def _decoded(texts: NDArray[Any]) -> NDArray[Any]:
+def decoded_texts(texts: NDArray[Any]) -> NDArray[Any]:
+    """The strings of a text output, None where one is missing; same shape, dtype object."""
     decoded = np.empty(texts.shape, dtype=object)
     decoded.ravel()[:] = [decode_text(text) for text in texts.ravel().tolist()]
     return decoded
 
 
 def _is_exact(output: Output) -> bool:
-    return output.classes is not None and output.name == "prediction" or output.type != "float"
+    return (output.classes is not None and output.name == "prediction") or output.type != "float"
 
 
 def _different_values(name: str, expected: list[Any], got: NDArray[Any]) -> list[str]:
