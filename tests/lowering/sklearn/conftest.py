@@ -127,6 +127,7 @@ class Graph:
         self.model = spox.build(inputs, outputs)
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.log_severity_level = 3
         self.session = ort.InferenceSession(
             self.model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -150,7 +150,7 @@ def test_nested(agree, frame):
     inner = make_column_transformer((numbers, ["a", "b (km)"]), (text, ["c", "été"]), remainder="passthrough")
     y = np.random.default_rng(1).choice(["p", "q", "r"], ROWS)
     model = make_pipeline(make_pipeline(inner, "passthrough"), None, LogisticRegression()).fit(frame, y)
-    unknown = frame.assign(c="never seen", **{"été": "neither"})
+    unknown = frame.assign(c="never seen", été="neither")
     agree(model, frame, unknown)
     agree(model[:-1], frame, unknown)
 

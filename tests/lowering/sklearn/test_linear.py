@@ -68,8 +68,8 @@ LABELS = {
 }
 
 
-@pytest.fixture(scope="module")
-def X():
+@pytest.fixture(scope="module", name="X")
+def matrix():
     return np.random.default_rng(0).normal(size=(150, 4))
 
 
