@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def lower_linear_regressor(estimator: Any, X: Table, context: Context) -> Regres
 def lower_logistic_regression(estimator: Any, X: Table, context: Context) -> Classification:
     scores = _scores(estimator, X, context)
     if _one_against_rest(estimator):
-        probabilities = _normalized(_expit(scores), len(estimator.classes_))
+        probabilities = _logistic(estimator, scores)
     elif len(estimator.classes_) == 2:
         probabilities = op.softmax(op.concat([op.neg(scores), scores], axis=1), axis=1)
     else:
@@ -56,11 +57,13 @@ def lower_logistic_regression(estimator: Any, X: Table, context: Context) -> Cla
 def lower_sgd_classifier(estimator: Any, X: Table, context: Context) -> Classification:
     scores = _scores(estimator, X, context)
     if estimator.loss == "log_loss":
-        return _classification(estimator, scores, _normalized(_expit(scores), len(estimator.classes_)))
+        return _classification(estimator, scores, _logistic(estimator, scores))
     if estimator.loss == "modified_huber":
         clipped = op.max([op.min([scores, constant(1.0)]), constant(-1.0)])
         positive = op.div(op.add(clipped, constant(1.0)), constant(2.0))
-        return _classification(estimator, scores, _normalized(positive, len(estimator.classes_)))
+        return _classification(
+            estimator, scores, _normalized(positive, len(estimator.classes_), uniform=True)
+        )
     return _classification(estimator, scores, None)
 
 
@@ -125,23 +128,37 @@ def _classification(estimator: Any, scores: Var, probabilities: Var | None) -> C
     return Classification(classes, index, probabilities, None if probabilities is not None else scores)
 
 
-def _expit(scores: Var) -> Var:
-    """1 / (1 + exp(-x)), as SciPy has it. ONNX Runtime's Sigmoid is 0 where this is 1e-80, which is all the
-    probability there is in a row where every class is that unlikely.
+def _logistic(estimator: Any, scores: Var) -> Var:
+    """Probabilities from one logistic function a class, 1 / (1 + exp(-x)) as SciPy has it.
+
+    ONNX Runtime's Sigmoid is 0 where this is 1e-80, which matters where every class is that unlikely.
     """
-    return op.div(constant(1.0), op.add(constant(1.0), op.exp(op.neg(scores))))
+    positive = op.div(constant(1.0), op.add(constant(1.0), op.exp(op.neg(scores))))
+    return _normalized(positive, len(estimator.classes_), uniform=_zero_rows_are_uniform())
 
 
-def _normalized(positive: Var, classes: int) -> Var:
+def _normalized(positive: Var, classes: int, *, uniform: bool) -> Var:
     """Probabilities `[N, k]` from that of the second class `[N, 1]`, or from each class against the rest.
 
-    Where every class has 0, scikit-learn gives all the same probability.
+    `uniform`: where every class has 0, all get the same probability; otherwise NaN.
     """
     if classes == 2:
         return op.concat([op.sub(constant(1.0), positive), positive], axis=1)
     total = op.reduce_sum(positive, constant([1], np.int64))
-    nothing = op.equal(total, constant(0.0))
-    return op.where(nothing, constant(1.0 / classes), op.div(positive, total))
+    shares = op.div(positive, total)
+    return op.where(op.equal(total, constant(0.0)), constant(1.0 / classes), shares) if uniform else shares
+
+
+@cache
+def _zero_rows_are_uniform() -> bool:
+    """Whether the installed scikit-learn shares equally where every class has 0; older releases give NaN."""
+    from sklearn.linear_model import SGDClassifier
+
+    model = SGDClassifier(loss="log_loss")
+    model.classes_, model.n_features_in_ = np.arange(3), 1
+    model.coef_, model.intercept_ = np.zeros((3, 1)), np.full(3, -1e4)
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(model.predict_proba(np.zeros((1, 1)))).all())
 
 
 def _one_against_rest(estimator: Any) -> bool:
