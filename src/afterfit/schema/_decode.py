@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 BODY: Final = 'an object {"rows": [{"column": value, ...}, ...]}'
 
-_LONGEST_NUMBER: Final = 400
+_LONGEST_NUMBER: Final = 1_000
 """Digits of the longest integer read from JSON; none that a column accepts has more than 309."""
 
 
