@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from afterfit.schema import Categories, Column, Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
 def build_schema(columns: Sequence[dict[str, Any]]) -> Schema:

@@ -246,16 +246,18 @@ def from_objects(name: str, values: list[Any], *, native: bool = False) -> Colum
         missing = np.fromiter(map(is_missing, values), dtype=np.bool_, count=len(values))
         if "float" in found and len(found) > 1 and not _any_float(values):
             del found["float"]
-        if missing.all() and not strange and set(found) <= {"float"}:
-            return empty(name, len(values))
+        if missing.all():
+            found.clear()
         missing = missing if missing.any() else None
+    if not found and not strange:
+        return empty(name, len(values))
     if set(found) == {"integer", "float"} and not strange:
         return _join_numbers(name, values, missing)
     if strange or len(found) != 1:
         return _mixed(name, values, sorted(found), sorted(strange), missing)
     [kind_found] = found
     if kind_found == "string":
-        return _factorize(name, values, missing)
+        return from_strings(name, values)
     return _pack_numbers(name, kind_found, values, missing, native=native)
 
 
@@ -287,7 +289,8 @@ def _mixed(
     return ColumnData(name, len(values), "mixed", objects, missing, OBJECT, refusal=reason)
 
 
-def _factorize(name: str, values: list[Any], missing: NDArray[np.bool_] | None) -> ColumnData:
+def from_strings(name: str, values: list[Any]) -> ColumnData:
+    """A column of Python strings and missing values, even if there is no string."""
     positions: dict[Any, int] = {}
     words: list[str] = []
     for value in dict.fromkeys(values):
@@ -297,7 +300,7 @@ def _factorize(name: str, values: list[Any], missing: NDArray[np.bool_] | None) 
             positions[value] = len(words)
             words.append(str.__str__(value))
     codes = np.fromiter(map(positions.__getitem__, values), dtype=np.intp, count=len(values))
-    return from_words(name, codes, words, missing)
+    return from_words(name, codes, words, codes < 0)
 
 
 def _pack_numbers(

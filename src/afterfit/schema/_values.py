@@ -186,7 +186,7 @@ class Rule:
         whole = int(value)
         if not self.low <= whole <= self.high:
             raise self._beyond(value)
-        return whole if self.column.input == "integer" else float(whole)
+        return whole if self.column.input == "integer" else float(value)
 
     def _outside(self, value: object) -> MisfitError:
         categories = self.column.categories.values if self.column.categories is not None else ()
@@ -257,9 +257,7 @@ class Rule:
                 good |= np.isnan(numbers)
         if self.closed is not None:
             # An integer beyond 2**53 would be rounded to its neighbour as a float.
-            exact = [
-                value for value in self.closed if self.column.type == "float" or low <= value <= high
-            ]
+            exact = [value for value in self.closed if self.column.type == "float" or low <= value <= high]
             inside = np.isin(numbers, np.array(exact, dtype=np.float64 if floating else None))
             good &= inside | np.isnan(numbers) if floating else inside
         return good
