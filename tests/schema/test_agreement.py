@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterfit.errors import SchemaError
@@ -94,6 +94,7 @@ def same(left, right):
     return repr(left) == repr(right)
 
 
+@settings(deadline=None, max_examples=300)
 @given(st.data(), st.booleans())
 def test_every_way_in_agrees(data, ascii_only):
     schema = data.draw(schemas())
@@ -111,6 +112,7 @@ def test_every_way_in_agrees(data, ascii_only):
     assert same(outcome(lambda: pack_table(schema, array)), expected)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_typed_tables_agree_with_rows(data):
     schema = data.draw(schemas())
@@ -143,6 +145,7 @@ def test_typed_tables_agree_with_rows(data):
         assert same(outcome(lambda table=table: pack_table(schema, table)), expected)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_reading_changes_nothing_and_is_deterministic(data):
     schema = data.draw(schemas())
@@ -154,6 +157,7 @@ def test_reading_changes_nothing_and_is_deterministic(data):
     assert repr(given_rows) == before
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.text(max_size=5), min_size=1))
 def test_packed_text_is_the_spelling_of_the_strings(values):
     schema = Schema(

@@ -129,6 +129,13 @@ def test_numpy_scalars_are_accepted_in_rows(decoder, row):
     assert type(packed["text"][0, 0]) is str
 
 
+def test_the_value_of_a_misspelt_column_is_checked_too(decoder, row):
+    del row["carrier"]
+    row["carier"] = 7
+    found = mistakes(decoder.decode_rows, [row]).errors
+    assert [(e.column, e.got) for e in found] == [("carier", "an unknown column"), ("carrier", "7")]
+
+
 def test_one_misspelt_column_never_hides_another(decoder, row):
     row["carier"] = row.pop("carrier")
     row["carrierr"] = "UA"

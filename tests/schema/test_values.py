@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterfit.schema import MISSING_TEXT, decode_text, encode_text
@@ -18,11 +18,13 @@ from afterfit.schema._values import Rule
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
+@settings(deadline=None)
 @given(st.none() | st.text())
 def test_text_is_spelled_so_that_it_reads_back(value):
     assert decode_text(encode_text(value)) == value
 
 
+@settings(deadline=None)
 @given(st.lists(st.none() | st.text(alphabet="\x1aab", max_size=3), min_size=2, max_size=2, unique=True))
 def test_no_two_texts_share_a_spelling(pair):
     assert encode_text(pair[0]) != encode_text(pair[1])
@@ -141,6 +143,7 @@ def test_the_nearest_name_is_found():
     assert nearest(long + "b", [long]) == long
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(
         [

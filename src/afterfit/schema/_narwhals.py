@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from afterfit.schema._columns import ColumnData, empty, from_numbers, from_objects, from_strings, from_words, name_kind, refuse
+from afterfit.schema._columns import (
     ColumnData,
     empty,
     from_numbers,
     from_objects,
+    from_strings,
     from_words,
     name_kind,
     refuse,
