@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 import numpy as np
 
 from afterfit.schema._mistakes import clip, is_missing
-from afterfit.schema._types import LogicalType, Scalar
+from afterfit.schema._types import FLOAT_EXACT, LogicalType, Scalar
 from afterfit.schema._values import INT64_MAX, INT64_MIN
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ class ColumnData:
     categorical: bool = False
     categories: tuple[Scalar, ...] | None = None
     refusal: str | None = None
+    originals: tuple[Any, ...] | None = None
+    """The Python values, where `values` holds some of them as another type."""
 
     @property
     def type(self) -> LogicalType | None:
@@ -120,6 +122,8 @@ class ColumnData:
         """The Python value at `row`; None where it is missing."""
         if self.kind in {"empty", "refused"} or (self.missing is not None and self.missing[row]):
             return None
+        if self.originals is not None:
+            return self.originals[row]
         if self.kind == "string":
             return self.words[self.values[row]]
         value = self.values[row]
@@ -242,22 +246,34 @@ def from_objects(name: str, values: list[Any], *, native: bool = False) -> Colum
         missing = np.fromiter(map(is_missing, values), dtype=np.bool_, count=len(values))
         if "float" in found and len(found) > 1 and not _any_float(values):
             del found["float"]
-        if missing.all() and not strange and set(found) <= {"float"}:
-            return empty(name, len(values))
+        if missing.all():
+            found.clear()
         missing = missing if missing.any() else None
-    if set(found) == {"integer", "float"}:
-        del found["integer"]
+    if not found and not strange:
+        return empty(name, len(values))
+    if set(found) == {"integer", "float"} and not strange:
+        return _join_numbers(name, values, missing)
     if strange or len(found) != 1:
         return _mixed(name, values, sorted(found), sorted(strange), missing)
     [kind_found] = found
     if kind_found == "string":
-        return _factorize(name, values, missing)
+        return from_strings(name, values)
     return _pack_numbers(name, kind_found, values, missing, native=native)
 
 
 def _any_float(values: list[Any]) -> bool:
     """Whether any float is not NaN."""
     return any(isinstance(value, float | np.floating) and value == value for value in values)  # noqa: PLR0124
+
+
+def _join_numbers(name: str, values: list[Any], missing: NDArray[np.bool_] | None) -> ColumnData:
+    """A column of integers and floats, as floats if those hold every integer exactly."""
+    integers = [value for value in values if isinstance(value, int | np.integer)]
+    if min(integers) < -FLOAT_EXACT or max(integers) > FLOAT_EXACT:
+        mixed = _mixed(name, values, ["integer", "float"], [], missing)
+        return replace(mixed, refusal="which holds integers beyond 2**53 beside floats")
+    column = _pack_numbers(name, "float", values, missing, native=True)
+    return replace(column, originals=tuple(values))
 
 
 def _mixed(
@@ -273,7 +289,8 @@ def _mixed(
     return ColumnData(name, len(values), "mixed", objects, missing, OBJECT, refusal=reason)
 
 
-def _factorize(name: str, values: list[Any], missing: NDArray[np.bool_] | None) -> ColumnData:
+def from_strings(name: str, values: list[Any]) -> ColumnData:
+    """A column of Python strings and missing values, even if there is no string."""
     positions: dict[Any, int] = {}
     words: list[str] = []
     for value in dict.fromkeys(values):
@@ -283,7 +300,7 @@ def _factorize(name: str, values: list[Any], missing: NDArray[np.bool_] | None) 
             positions[value] = len(words)
             words.append(str.__str__(value))
     codes = np.fromiter(map(positions.__getitem__, values), dtype=np.intp, count=len(values))
-    return from_words(name, codes, words, missing)
+    return from_words(name, codes, words, codes < 0)
 
 
 def _pack_numbers(

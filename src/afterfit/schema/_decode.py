@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 BODY: Final = 'an object {"rows": [{"column": value, ...}, ...]}'
 
-_LONGEST_NUMBER: Final = 400
+_LONGEST_NUMBER: Final = 1_000
 """Digits of the longest integer read from JSON; none that a column accepts has more than 309."""
 
 
@@ -43,7 +43,7 @@ class RowDecoder:
         self._names = [column.name for column in schema.columns if column.input is not None]
         self._ignored = frozenset(column.name for column in schema.columns if column.input is None)
         self._known = frozenset(column.name for column in schema.columns)
-        self._rules = {name: Rule(schema.column(name)) for name in self._names}
+        self._rules = {column.name: Rule(column) for column in schema.columns if column.input is not None}
         self._inputs: dict[InputName, list[Rule]] = {
             name: [self._rules[column.name] for column in schema.packed(name)] for name in DTYPES
         }
@@ -126,13 +126,11 @@ class RowDecoder:
         absent = [name for name in self._names if name not in row]
         strange = [key for key in unknown if isinstance(key, str)]
         renamed = _match_names(strange, absent, mistakes.suggestions)
+        left = [name for name in absent if name not in renamed.values()]
         for name in self._names:
             if name in row:
-                try:
-                    self._rules[name].read(row[name])
-                except MisfitError as misfit:
-                    mistakes.add(misfit.at(number, name, mistakes.suggestions))
-            elif name not in renamed.values():
+                self._explain_value(number, name, row[name], mistakes)
+            elif name in left:
                 rule = self._rules[name]
                 fix = "send null where it is missing" if rule.nullable else "send it"
                 mistakes.add(CellError(number, name, rule.expected, "nothing", fix))
@@ -140,13 +138,21 @@ class RowDecoder:
             shown = clip(key if isinstance(key, str) else show(key), 200)
             near = renamed.get(key) if isinstance(key, str) else None
             fix = f"did you mean {near!r}?" if near is not None else "leave it out"
-            if near is None and absent:
-                fix = f"leave it out, or name one of {name_list(absent)}"
+            if near is None and left:
+                fix = f"leave it out, or name one of {name_list(left)}"
             mistakes.add(CellError(number, shown, "a column of the model", "an unknown column", fix))
+            if near is not None:
+                self._explain_value(number, near, row[key], mistakes)
         for key in getattr(row, "repeated", ()):
             mistakes.add(
                 CellError(number, clip(key, 200), "each column once", "the column again", "send one value")
             )
+
+    def _explain_value(self, number: int, name: str, value: object, mistakes: Mistakes) -> None:
+        try:
+            self._rules[name].read(value)
+        except MisfitError as misfit:
+            mistakes.add(misfit.at(number, name, mistakes.suggestions))
 
 
 def _match_names(unknown: Sequence[str], absent: Sequence[str], suggestions: Suggestions) -> dict[str, str]:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
-from afterfit.schema._types import encode_text
+from afterfit.schema._types import FLOAT_EXACT, encode_text
 from afterfit.schema._values import FLOAT64_MAX, INT64_MAX, INT64_MIN
 
 FLOAT64 = np.dtype(np.float64)
@@ -137,7 +137,9 @@ def _field_type(rule: Rule) -> Any:
     elif rule.column.input == "integer":
         accepted.append(Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)])
     elif kind == "integer":
-        accepted.append(Annotated[float, msgspec.Meta(ge=rule.low, le=rule.high, multiple_of=1)])
+        # The integer 2**53 + 1 is read as the float 2**53, so that float is not certainly good.
+        exact = msgspec.Meta(ge=1.0 - FLOAT_EXACT, le=FLOAT_EXACT - 1.0, multiple_of=1)
+        accepted.append(Annotated[float, exact])
     else:
         low, high = max(rule.low, -FLOAT64_MAX), min(rule.high, FLOAT64_MAX)
         accepted.append(Annotated[float, msgspec.Meta(ge=low, le=high)])

@@ -125,9 +125,10 @@ def is_missing(value: object) -> bool:
 
 def clip(text: str, length: int = SHOWN_LENGTH) -> str:
     """`text` in at most `length` characters, printable and valid Unicode."""
-    if len(text) > length:
-        text = text[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
-    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")
+    start = text[: length + 1]
+    if not start.isprintable():
+        start = start.encode("unicode_escape").decode("ascii")
+    return start if len(start) <= length else start[: length - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 def show(value: object) -> str:

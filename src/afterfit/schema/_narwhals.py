@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import narwhals as nw
+import narwhals.stable.v2 as nw
 import numpy as np
 
 from afterfit.schema._columns import (
@@ -13,6 +13,7 @@ from afterfit.schema._columns import (
     empty,
     from_numbers,
     from_objects,
+    from_strings,
     from_words,
     name_kind,
     refuse,
@@ -61,7 +62,7 @@ def _read_floats(name: str, series: nw.Series[Any]) -> ColumnData:
 def _read_strings(name: str, series: nw.Series[Any]) -> ColumnData:
     distinct: list[str | None] = series.unique().to_list()
     if len(distinct) > len(series) // _REPEATS:
-        return from_objects(name, series.to_list())
+        return from_strings(name, series.to_list())
     words = [word for word in distinct if word is not None]
     positions = list(range(len(words)))
     if len(words) < len(distinct):
@@ -84,13 +85,9 @@ def _nulls(series: nw.Series[Any]) -> NDArray[np.bool_] | None:
 
 def _read_categorical(name: str, series: nw.Series[Any]) -> ColumnData:
     column = _read_strings(name, series.cast(nw.String))
-    learned: list[str] = series.cat.get_categories().to_list()
-    if series.dtype == nw.Categorical:
-        # polars keeps the categories of all columns of a process together; only those of this one count.
-        present = set(column.words)
-        learned = [category for category in learned if category in present]
-    if column.kind == "empty":
-        return column
+    # The categories of a polars Categorical are shared by a whole process, in an order that says nothing.
+    dtype = series.dtype
+    learned = dtype.categories if isinstance(dtype, nw.Enum) else sorted(column.words)
     return replace(column, categorical=True, categories=tuple(learned))
 
 

@@ -40,6 +40,7 @@ def pack_table(schema: Schema, X: object) -> Packed:
     packed: Packed = {}
     errors: list[tuple[int, int, CellError]] = []
     suggestions = Suggestions()
+    order = {column.name: number for number, column in enumerate(schema.columns)}
     for name, dtype in DTYPES.items():
         columns = schema.packed(name)
         if not columns:
@@ -47,9 +48,8 @@ def pack_table(schema: Schema, X: object) -> Packed:
         array = np.empty((table.rows, len(columns)), dtype=dtype)
         for position, column in enumerate(columns):
             place = places[column.name]
-            order = schema.columns.index(column)
             found = _pack_column(Rule(column), table.read(place), array[:, position], suggestions)
-            errors += [(-1 if error.row is None else error.row, order, error) for error in found]
+            errors += [(-1 if error.row is None else error.row, order[column.name], error) for error in found]
         packed[name] = array
     if errors:
         errors.sort(key=lambda item: item[:2])

@@ -15,7 +15,7 @@ from afterfit.schema._columns import (
     empty,
     from_numbers,
     from_numpy,
-    from_objects,
+    from_strings,
     name_kind,
     refuse,
 )
@@ -36,7 +36,7 @@ def read_series(name: str, series: pd.Series[Any]) -> ColumnData:
 
         return _hold_float64(read_array(name, series.array.__arrow_array__()))
     if isinstance(dtype, pd.StringDtype):
-        return from_objects(name, series.to_numpy(dtype=object).tolist())
+        return from_strings(name, series.to_numpy(dtype=object).tolist())
     return _read_masked(name, series)
 
 

@@ -149,7 +149,7 @@ def _open_rows(X: Any) -> TableData:
 
 
 def _open_other_frame(X: object) -> TableData:
-    import narwhals as nw
+    import narwhals.stable.v2 as nw
 
     asked: Any = X
     try:

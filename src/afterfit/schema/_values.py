@@ -180,13 +180,13 @@ class Rule:
         if isinstance(value, float):
             if not value.is_integer():
                 raise self._misfit(value)
-            # A float beyond 2**53 may stand for its neighbours too, so it names no one integer.
-            if abs(value) > FLOAT_EXACT:
+            # A float of 2**53 or beyond may stand for its neighbours too, so it names no one integer.
+            if abs(value) >= FLOAT_EXACT:
                 raise self._beyond(value)
         whole = int(value)
         if not self.low <= whole <= self.high:
             raise self._beyond(value)
-        return whole if self.column.input == "integer" else float(whole)
+        return whole if self.column.input == "integer" else float(value)
 
     def _outside(self, value: object) -> MisfitError:
         categories = self.column.categories.values if self.column.categories is not None else ()
@@ -238,12 +238,12 @@ class Rule:
     def vouch(self, numbers: NDArray[Any]) -> NDArray[np.bool_]:
         """Which of the numbers (float64, int64 or uint64, any shape) are certainly accepted.
 
-        NaN counts as a missing value. Floats for the `integer` input are vouched for up to 2**53.
+        NaN counts as a missing value. Floats for integers are vouched for below 2**53.
         """
         low, high = self.low, self.high
         floating = numbers.dtype.kind == "f"
         if floating and self.column.type == "integer":
-            low, high = max(low, -FLOAT_EXACT), min(high, FLOAT_EXACT)
+            low, high = 1 - FLOAT_EXACT, FLOAT_EXACT - 1
         if numbers.dtype.kind == "u":
             low = max(low, 0)
         if self.column.type == "float" and not floating:
@@ -256,8 +256,9 @@ class Rule:
             if self.nullable:
                 good |= np.isnan(numbers)
         if self.closed is not None:
-            learned = np.array(sorted(self.closed), dtype=np.float64 if floating else None)
-            inside = np.isin(numbers, learned)
+            # An integer beyond 2**53 would be rounded to its neighbour as a float.
+            exact = [value for value in self.closed if self.column.type == "float" or low <= value <= high]
+            inside = np.isin(numbers, np.array(exact, dtype=np.float64 if floating else None))
             good &= inside | np.isnan(numbers) if floating else inside
         return good
 
