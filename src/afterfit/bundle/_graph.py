@@ -154,10 +154,11 @@ class _Audit:
             shown = f"{operator[:100]!a} of {_domain(domain)}"
             raise _broken("graph-operator", f"the operator {shown} is not one that bundles may use")
         self.domains.add(domain)
-        for first, second in attributes:
-            self.attribute(first, second, depth, body=domain == ONNX and operator in WITH_BODY)
         if operator == "TreeEnsemble":
             audit_trees(self.wire, attributes)
+            return
+        for first, second in attributes:
+            self.attribute(first, second, depth, body=operator in WITH_BODY)
 
     def attribute(self, start: int, stop: int, depth: int, *, body: bool) -> None:
         for name, first, second in self.wire.walk(start, stop, ATTRIBUTE):

@@ -104,7 +104,6 @@ RAW_TENSOR = message(
     name=(8, BYTES, "-"),
     raw_data=(9, BYTES),
     doc_string=(12, BYTES, "-"),
-    data_location=(14, VARINT, "-"),
     metadata_props=(16, BYTES, "*-"),
 )
 DIMENSION = message(

@@ -41,6 +41,7 @@ MEMBER = 6
 """The mode of a node that asks whether a value is in a set; the highest there is."""
 
 EMPTY: NDArray[np.int32] = np.zeros(0, np.int32)
+NO_NODE = np.int32(-1)
 MAX_ID_BYTES = 4
 """Bytes of the longest varint of an id: no file that a bundle can hold has room for more nodes."""
 
@@ -140,7 +141,7 @@ class _Trees:
     def audit_shape(self) -> None:
         """Every node has at most one parent, roots have none, so nothing is circular; no tree is too deep."""
         children = {
-            side: np.where(self.array(f"nodes_{side}leafs") == 0, self.array(f"nodes_{side}nodeids"), -1)
+            side: np.where(self.array(f"nodes_{side}leafs") == 0, self.array(f"nodes_{side}nodeids"), NO_NODE)
             for side in ("true", "false")
         }
         roots = self.array("tree_roots")
@@ -156,11 +157,13 @@ class _Trees:
         raise _broken(f"a tree is deeper than {MAX_TREE_DEPTH:,} nodes")
 
 
-def _decode(data: bytes, start: int, stop: int, *, tagged: bool) -> NDArray[np.int32]:
+def _decode(data: bytes, start: int, stop: int, *, tagged: bool) -> NDArray[Any]:
     """The varints in `data[start:stop]`, each after its tag where they are not packed."""
     if not stop:
         raise _broken("a number is negative")
     octets = np.frombuffer(data, np.uint8, stop - start, start)
+    if tagged and (octets[1::2] < 1 << VARINT_BITS).all() and (octets[0::2] == octets[0]).all():
+        return octets[1::2]  # one byte each, as flags and most feature numbers are
     ends = np.flatnonzero(octets < 1 << VARINT_BITS)
     if tagged:
         first, last = ends[0::2] + 1, ends[1::2]
