@@ -491,6 +491,11 @@ HOSTILE: list[tuple[Rule, str, Callable[[Craft], bytes]]] = [
     ("schema-invalid", "position twice", lambda c: c.schema(change_column(position=1))),
     ("schema-invalid", "position absent", lambda c: c.schema(change_column(position=None))),
     ("schema-invalid", "type of input", lambda c: c.schema(change_column(type="string", range=None))),
+    (
+        "schema-invalid",
+        "missing integer",
+        lambda c: c.schema(lambda document: document["columns"][3].update(nullable=True)),
+    ),
     ("schema-invalid", "name twice", lambda c: c.schema(change_column(name="city"))),
     ("schema-invalid", "range", lambda c: c.schema(change_column(range=[2.0, 1.0]))),
     ("schema-invalid", "example", lambda c: c.schema(change_column(example="x"))),

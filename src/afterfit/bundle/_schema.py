@@ -74,6 +74,8 @@ def _audit_column(column: Column) -> None:
         raise _invalid(f"{where} has only one of input and position")
     if column.input is not None and column.type not in INPUT_TYPES[column.input]:
         raise _invalid(f"{where} is of type {column.type}, which input {column.input} does not hold")
+    if column.input == "integer" and column.nullable:
+        raise _invalid(f"{where} may be missing, which input integer has no spelling for")
     if column.categories is not None:
         _audit_values(column.categories.values, column.type, f"{where}: categories")
     if column.example is not None:
