@@ -19,22 +19,20 @@ from afterfit.bundle._onnx import (
     OPSET,
     SEQUENCE_TYPE,
     SHAPE,
-    SPARSE_TENSOR,
     TENSOR,
     TENSOR_TYPE,
     TYPE,
     VALUE_INFO,
 )
 from afterfit.bundle._operators import DOMAIN_ALIASES, IR_VERSIONS, ONNX, OPERATORS, OPSETS, WITH_BODY
-from afterfit.bundle._protobuf import walk
+from afterfit.bundle._protobuf import ENTRY, Wire
 from afterfit.bundle._schema import INPUTS
+from afterfit.bundle._trees import audit_trees
 
 if TYPE_CHECKING:
     from afterfit.bundle._audit import Rule
     from afterfit.errors import AuditError
     from afterfit.schema._types import InputName, LogicalType, Schema
-
-ENTRY = "model.onnx"
 
 INT64, STRING, BOOL, DOUBLE = 7, 8, 9, 11
 ELEMENT_NAMES = {1: "float32", INT64: "int64", STRING: "string", BOOL: "bool", DOUBLE: "float64"}
@@ -78,14 +76,14 @@ def audit_graph(model: bytes, schema: Schema) -> None:
 
 class _Audit:
     def __init__(self, data: bytes) -> None:
-        self.data = data
+        self.wire = Wire(data)
         self.domains: set[str] = set()
 
     def model(self) -> _Graph:
         graph = _Graph()
         opsets: dict[str, int] = {}
         version = 0
-        for name, first, second in walk(self.data, 0, len(self.data), MODEL):
+        for name, first, second in self.wire.walk(0, len(self.wire.data), MODEL):
             match name:
                 case "ir_version":
                     version = first
@@ -109,9 +107,9 @@ class _Audit:
 
     def opset(self, start: int, stop: int, opsets: dict[str, int]) -> None:
         domain, version = ONNX, 0
-        for name, first, second in walk(self.data, start, stop, OPSET):
+        for name, first, second in self.wire.walk(start, stop, OPSET):
             if name == "domain":
-                domain = self.text(first, second)
+                domain = self.wire.text(first, second)
             else:
                 version = first
         domain = DOMAIN_ALIASES.get(domain, domain)
@@ -126,14 +124,12 @@ class _Audit:
         if depth > MAX_GRAPH_DEPTH:
             raise _broken("graph-nesting", f"graphs nest deeper than {MAX_GRAPH_DEPTH} levels")
         graph = _Graph()
-        for name, first, second in walk(self.data, start, stop, GRAPH):
+        for name, first, second in self.wire.walk(start, stop, GRAPH):
             match name:
                 case "node":
                     self.node(first, second, depth)
                 case "initializer":
                     graph.initializers.add(self.tensor(first, second))
-                case "sparse_initializer":
-                    graph.initializers.add(self.sparse_tensor(first, second))
                 case "input":
                     graph.inputs.append(self.value(first, second))
                 case "output":
@@ -145,62 +141,51 @@ class _Audit:
     def node(self, start: int, stop: int, depth: int) -> None:
         operator, domain = "", ONNX
         attributes: list[tuple[int, int]] = []
-        for name, first, second in walk(self.data, start, stop, NODE):
+        for name, first, second in self.wire.walk(start, stop, NODE):
             match name:
                 case "op_type":
-                    operator = self.text(first, second)
+                    operator = self.wire.text(first, second)
                 case "domain":
-                    domain = self.text(first, second)
-                case "attribute":
+                    domain = self.wire.text(first, second)
+                case _:
                     attributes.append((first, second))
-                case _ if first != second:
-                    raise _broken("graph-functions", "a node names an overload, which only functions have")
         domain = DOMAIN_ALIASES.get(domain, domain)
         if operator not in OPERATORS.get(domain, ()):
             shown = f"{operator[:100]!a} of {_domain(domain)}"
             raise _broken("graph-operator", f"the operator {shown} is not one that bundles may use")
         self.domains.add(domain)
+        if operator == "TreeEnsemble":
+            audit_trees(self.wire, attributes)
+            return
         for first, second in attributes:
-            self.attribute(first, second, depth, body=domain == ONNX and operator in WITH_BODY)
+            self.attribute(first, second, depth, body=operator in WITH_BODY)
 
     def attribute(self, start: int, stop: int, depth: int, *, body: bool) -> None:
-        for name, first, second in walk(self.data, start, stop, ATTRIBUTE):
-            match name:
-                case "t" | "tensors":
-                    self.tensor(first, second)
-                case "sparse_tensor" | "sparse_tensors":
-                    self.sparse_tensor(first, second)
-                case "g" if body:
-                    self.graph(first, second, depth + 1)
-                case "g" | "graphs":
-                    raise _broken("graph-subgraph", "an operator that has no body carries a graph")
-                case _:
-                    raise _broken("graph-functions", "an attribute refers to one of a function")
+        for name, first, second in self.wire.walk(start, stop, ATTRIBUTE):
+            if name == "t":
+                self.tensor(first, second)
+            elif body:
+                self.graph(first, second, depth + 1)
+            else:
+                raise _broken("graph-subgraph", "an operator that has no body carries a graph")
 
     def tensor(self, start: int, stop: int) -> str:
         """The tensor's name."""
         called = ""
-        for name, first, second in walk(self.data, start, stop, TENSOR):
+        for name, first, second in self.wire.walk(start, stop, TENSOR):
             if name == "name":
-                called = self.text(first, second)
+                called = self.wire.text(first, second)
             elif name == "external_data" or first:
                 raise _broken("graph-external-data", "a tensor keeps its numbers outside the file")
-        return called
-
-    def sparse_tensor(self, start: int, stop: int) -> str:
-        called = ""
-        for name, first, second in walk(self.data, start, stop, SPARSE_TENSOR):
-            inner = self.tensor(first, second)
-            called = inner if name == "values" else called
         return called
 
     def value(self, start: int, stop: int) -> _Value:
         called = ""
         element: int | None = None
         shape: tuple[int | None, ...] | None = None
-        for name, first, second in walk(self.data, start, stop, VALUE_INFO):
+        for name, first, second in self.wire.walk(start, stop, VALUE_INFO):
             if name == "name":
-                called = self.text(first, second)
+                called = self.wire.text(first, second)
             else:
                 element, shape = self.type(first, second, 1)
         return _Value(called, element, shape)
@@ -211,30 +196,24 @@ class _Audit:
             raise _broken("graph-nesting", f"types nest deeper than {MAX_GRAPH_DEPTH} levels")
         element: int | None = None
         shape: tuple[int | None, ...] | None = None
-        for name, first, second in walk(self.data, start, stop, TYPE):
+        for name, first, second in self.wire.walk(start, stop, TYPE):
             if name == "tensor_type":
-                for part, inner, end in walk(self.data, first, second, TENSOR_TYPE):
+                for part, inner, end in self.wire.walk(first, second, TENSOR_TYPE):
                     if part == "elem_type":
                         element = inner
                     else:
                         shape = self.shape(inner, end)
             else:
-                for _, inner, end in walk(self.data, first, second, SEQUENCE_TYPE):
+                for _, inner, end in self.wire.walk(first, second, SEQUENCE_TYPE):
                     self.type(inner, end, depth + 1)
         return element, shape
 
     def shape(self, start: int, stop: int) -> tuple[int | None, ...]:
         sizes: list[int | None] = []
-        for _, first, second in walk(self.data, start, stop, SHAPE):
-            stated = [value for _, value, _ in walk(self.data, first, second, DIMENSION)]
+        for _, first, second in self.wire.walk(start, stop, SHAPE):
+            stated = [value for _, value, _ in self.wire.walk(first, second, DIMENSION)]
             sizes.append(stated[0] if stated else None)
         return tuple(sizes)
-
-    def text(self, start: int, stop: int) -> str:
-        try:
-            return self.data[start:stop].decode("utf-8")
-        except UnicodeDecodeError:
-            raise _broken("protobuf-malformed", "a name is not UTF-8") from None
 
 
 def _audit_inputs(graph: _Graph, schema: Schema) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 
 from afterfit.bundle._audit import broken
-from afterfit.bundle._limits import MAX_JSON_DEPTH
+from afterfit.bundle._limits import MAX_JSON_DEPTH, MAX_JSON_VALUES
 from afterfit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -78,16 +78,17 @@ def split_lines(content: bytes, entry: str) -> list[bytes]:
 
 
 def audit_json(content: bytes, entry: str) -> None:
-    """Refuse what is not strict JSON: its syntax, its nesting, duplicate keys."""
-    _audit_nesting(content, entry)
+    """Refuse what is not strict JSON within the limits: syntax, nesting, size, duplicate keys."""
+    _audit_structure(content, entry)
 
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(name for name in names if names.count(name) > 1)
-            raise broken("json-duplicate-key", f"the key {twice[:100]!a} occurs twice in one object", entry)
-        return members
+    def unique(pairs: list[tuple[str, object]]) -> None:
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise broken(
+                    "json-duplicate-key", f"the key {name[:100]!a} occurs twice in one object", entry
+                )
+            seen.add(name)
 
     def refuse(constant: str) -> NoReturn:
         raise broken("json-syntax", f"is not JSON: {constant} has to be written as a string", entry)
@@ -98,10 +99,14 @@ def audit_json(content: bytes, entry: str) -> None:
         raise broken("json-syntax", f"is not JSON: {error}", entry) from None
 
 
-def _audit_nesting(content: bytes, entry: str) -> None:
-    """Bound the nesting before a parser sees it: take away innermost pairs of brackets, layer by layer."""
-    outside = content.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
-    brackets = b"".join(outside).translate(None, NOT_BRACKETS)
+def _audit_structure(content: bytes, entry: str) -> None:
+    """Bound what a parser would build, before one sees it: take away innermost brackets, layer by layer."""
+    parts = content.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
+    outside = b"".join(parts)
+    values = sum(map(outside.count, (b",", b"[", b"{")))
+    if values > MAX_JSON_VALUES:
+        raise broken("json-too-large", f"holds more than {MAX_JSON_VALUES:,} values", entry)
+    brackets = outside.translate(None, NOT_BRACKETS)
     for _ in range(MAX_JSON_DEPTH):
         if not brackets:
             return

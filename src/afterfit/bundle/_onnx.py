@@ -1,7 +1,8 @@
 """The messages of an ONNX file that a bundle may use, and their fields; anything else is refused.
 
-Numbers and names are those of `onnx.proto`. Left out on purpose: `AttributeProto.tp` and `type_protos`, optional,
-map, opaque and sparse tensor types, `TensorProto.segment`, quantization and device annotations.
+Numbers and names are those of `onnx.proto`. Left out on purpose, because no operator that bundles may use
+needs them: sparse tensors, lists of tensors, graphs or types as attributes, types other than tensors and
+sequences, segments, references to attributes of functions, overloads, quantization and device annotations.
 """
 
 from __future__ import annotations
@@ -32,7 +33,6 @@ GRAPH = message(
     input=(11, BYTES, "*"),
     output=(12, BYTES, "*"),
     value_info=(13, BYTES, "*"),
-    sparse_initializer=(15, BYTES, "*"),
     metadata_props=(16, BYTES, "*-"),
 )
 NODE = message(
@@ -44,7 +44,6 @@ NODE = message(
     attribute=(5, BYTES, "*"),
     doc_string=(6, BYTES, "-"),
     domain=(7, BYTES),
-    overload=(8, BYTES),
     metadata_props=(9, BYTES, "*-"),
 )
 ATTRIBUTE = message(
@@ -58,13 +57,17 @@ ATTRIBUTE = message(
     floats=(7, FIXED32, "#"),
     ints=(8, VARINT, "#"),
     strings=(9, BYTES, "*-"),
-    tensors=(10, BYTES, "*"),
-    graphs=(11, BYTES, "*"),
     doc_string=(13, BYTES, "-"),
     type=(20, VARINT, "-"),
-    ref_attr_name=(21, BYTES),
-    sparse_tensor=(22, BYTES),
-    sparse_tensors=(23, BYTES, "*"),
+)
+TREE_ATTRIBUTE = message(
+    "AttributeProto",
+    name=(1, BYTES),
+    i=(3, VARINT),
+    t=(5, BYTES),
+    ints=(8, VARINT, "+"),
+    doc_string=(13, BYTES, "-"),
+    type=(20, VARINT, "-"),
 )
 TENSOR = message(
     "TensorProto",
@@ -83,7 +86,6 @@ TENSOR = message(
     data_location=(14, VARINT),
     metadata_props=(16, BYTES, "*-"),
 )
-SPARSE_TENSOR = message("SparseTensorProto", values=(1, BYTES), indices=(2, BYTES), dims=(3, VARINT, "#"))
 VALUE_INFO = message(
     "ValueInfoProto",
     name=(1, BYTES),
@@ -95,6 +97,15 @@ TYPE = message("TypeProto", tensor_type=(1, BYTES), sequence_type=(4, BYTES), de
 SEQUENCE_TYPE = message("TypeProto.Sequence", elem_type=(1, BYTES))
 TENSOR_TYPE = message("TypeProto.Tensor", elem_type=(1, VARINT), shape=(2, BYTES))
 SHAPE = message("TensorShapeProto", dim=(1, BYTES, "*"))
+RAW_TENSOR = message(
+    "TensorProto",
+    dims=(1, VARINT, "#"),
+    data_type=(2, VARINT),
+    name=(8, BYTES, "-"),
+    raw_data=(9, BYTES),
+    doc_string=(12, BYTES, "-"),
+    metadata_props=(16, BYTES, "*-"),
+)
 DIMENSION = message(
     "TensorShapeProto.Dimension", dim_value=(1, VARINT), dim_param=(2, BYTES, "-"), denotation=(3, BYTES, "-")
 )

@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterfit.bundle._audit import broken
+from afterfit.bundle._limits import MAX_GRAPH_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from afterfit.errors import AuditError
 
+ENTRY = "model.onnx"
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+VARINT_BITS = 7
 MAX_VARINT = 10
 """Bytes of the longest varint, one of 64 bits."""
 
@@ -52,56 +55,77 @@ class Message:
 def message(kind: str, /, **fields: tuple[int, int] | tuple[int, int, str]) -> Message:
     """Describe a message: each field's number, wire type and options.
 
-    Options are letters: `*` may occur more than once, `-` skipped, `#` numbers that may be packed or not.
+    Options are letters: `*` may occur more than once, `-` skipped, `#` numbers, skipped, that may be packed
+    or not, `+` the same where they are read, in which case packed ones are called `packed`.
     """
     table: dict[int, Field] = {}
     for field, (number, wire, *rest) in fields.items():
         options = rest[0] if rest else ""
         tag = number << 3 | wire
-        run = _run(tag, wire) if "#" in options else None
-        repeated = "*" in options or "#" in options
+        run = _run(tag, wire) if options in ("#", "+") else None
+        repeated = run is not None or "*" in options
         read = "-" not in options and "#" not in options
         table[tag] = Field(field, wire, repeated, read, run)
         if run is not None:
-            table[number << 3 | BYTES] = Field(field, BYTES, repeated, read)
+            table[number << 3 | BYTES] = Field("packed" if read else field, BYTES, repeated, read)
     return Message(kind, table)
 
 
-def walk(data: bytes, start: int, stop: int, kind: Message) -> Iterator[tuple[str, int, int]]:
-    """The fields of the message in `data[start:stop]`, in order.
+class Wire:
+    """Protobuf bytes, walked in place; at most `MAX_GRAPH_FIELDS` fields altogether."""
 
-    Yields `(name, value, 0)` of a varint and `(name, start, stop)` of anything else.
-    """
-    fields = kind.fields
-    seen: set[int] = set()
-    position = start
-    while position < stop:
-        begin = position
-        tag, position = _read_varint(data, position, stop)
-        field = fields.get(tag)
-        if field is None:
-            raise _unknown(kind, tag)
-        if field.run is not None and (run := field.run.match(data, begin, stop)):
-            position = run.end()
-            continue
-        first, second = 0, 0
-        if field.wire == VARINT:
-            first, position = _read_varint(data, position, stop)
-        elif field.wire == BYTES:
-            size, first = _read_varint(data, position, stop)
-            position = second = first + size
-        else:
-            first = position
-            position = second = first + (4 if field.wire == FIXED32 else 8)
-        if position > stop:
-            raise _malformed(f"field {field.name} of {kind.name} runs past the end of its message")
-        if not field.repeated:
-            if tag in seen:
-                message = f"{kind.name} has a second {field.name}"
-                raise broken("protobuf-repeated-field", message, "model.onnx")
-            seen.add(tag)
-        if field.read:
-            yield field.name, first, second
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._left = MAX_GRAPH_FIELDS
+
+    def walk(self, start: int, stop: int, kind: Message) -> Iterator[tuple[str, int, int]]:
+        """The fields of the message in `data[start:stop]` that its description reads, in order.
+
+        Yields `(name, value, 0)` of a varint and `(name, start, stop)` of anything else; of a run of unpacked
+        numbers once, `(name, start, stop)` of the run with its tags.
+        """
+        data, fields = self.data, kind.fields
+        seen: set[int] = set()
+        position = start
+        while position < stop:
+            self._left -= 1
+            if self._left < 0:
+                raise broken("graph-too-large", f"has more than {MAX_GRAPH_FIELDS:,} fields", ENTRY)
+            begin = position
+            tag, position = _read_varint(data, position, stop)
+            field = fields.get(tag)
+            if field is None:
+                raise _unknown(kind, tag)
+            if field.run is not None and (run := field.run.match(data, begin, stop)):
+                position = run.end()
+                if field.read:
+                    yield field.name, begin, position
+                continue
+            first, second = 0, 0
+            if field.wire == VARINT:
+                first, position = _read_varint(data, position, stop)
+            elif field.wire == BYTES:
+                size, first = _read_varint(data, position, stop)
+                position = second = first + size
+            else:
+                first = position
+                position = second = first + (4 if field.wire == FIXED32 else 8)
+            if position > stop:
+                raise malformed(f"field {field.name} of {kind.name} runs past the end of its message")
+            if not field.repeated:
+                if tag in seen:
+                    message = f"{kind.name} has a second {field.name}"
+                    raise broken("protobuf-repeated-field", message, ENTRY)
+                seen.add(tag)
+            if field.read:
+                yield field.name, first, second
+
+    def text(self, start: int, stop: int) -> str:
+        """A string."""
+        try:
+            return self.data[start:stop].decode("utf-8")
+        except UnicodeDecodeError:
+            raise malformed("a name is not UTF-8") from None
 
 
 def _read_varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
@@ -111,14 +135,14 @@ def _read_varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
     value = 0
     for index in range(MAX_VARINT):
         if position + index >= stop:
-            raise _malformed("a number is cut off")
+            raise malformed("a number is cut off")
         byte = data[position + index]
         value |= (byte & 0x7F) << (7 * index)
         if byte < 0x80:
             if value >= 2**64:
                 break
             return value, position + index + 1
-    raise _malformed("a number has more than 64 bits")
+    raise malformed("a number has more than 64 bits")
 
 
 def _run(tag: int, wire: int) -> re.Pattern[bytes]:
@@ -131,11 +155,12 @@ def _unknown(kind: Message, tag: int) -> AuditError:
     number, wire = tag >> 3, tag & 7
     for known, field in kind.fields.items():
         if known >> 3 == number:
-            return _malformed(f"field {field.name} of {kind.name} has wire type {wire}, not {field.wire}")
+            return malformed(f"field {field.name} of {kind.name} has wire type {wire}, not {field.wire}")
     return broken(
-        "protobuf-unknown-field", f"{kind.name} has a field {number}, which bundles do not use", "model.onnx"
+        "protobuf-unknown-field", f"{kind.name} has a field {number}, which bundles do not use", ENTRY
     )
 
 
-def _malformed(detail: str) -> AuditError:
-    return broken("protobuf-malformed", f"is not a well-formed ONNX file: {detail}", "model.onnx")
+def malformed(detail: str) -> AuditError:
+    """The error for bytes that are not those of an ONNX file."""
+    return broken("protobuf-malformed", f"is not a well-formed ONNX file: {detail}", ENTRY)

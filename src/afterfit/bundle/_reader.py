@@ -20,7 +20,7 @@ from afterfit.bundle._bundle import Bundle
 from afterfit.bundle._golden import decode_golden
 from afterfit.bundle._graph import audit_graph
 from afterfit.bundle._json import audit_json, decode_json, split_lines
-from afterfit.bundle._limits import ENTRY_LIMITS, MAX_ENTRY, TRAINING_LIMIT
+from afterfit.bundle._limits import ENTRY_LIMITS, MAX_ENTRY, MAX_NAME, TRAINING_LIMIT, TRAINING_TOTAL
 from afterfit.bundle._manifest import FORMAT_VERSION, Manifest
 from afterfit.bundle._schema import audit_schema
 from afterfit.bundle._zip import list_entries, read_entry
@@ -96,7 +96,7 @@ def is_allowed(name: str) -> bool:
     """Whether an entry of a bundle may have this name."""
     if name == MANIFEST or name in REQUIRED or name in OPTIONAL:
         return True
-    return bool(TRAINING.fullmatch(name) or NATIVE.fullmatch(name))
+    return len(name) <= MAX_NAME and bool(TRAINING.fullmatch(name) or NATIVE.fullmatch(name))
 
 
 def _read_manifest(content: bytes) -> Manifest:
@@ -136,6 +136,10 @@ def _audit_listing(entries: Mapping[str, ZipEntry], manifest: Manifest) -> None:
         _audit_size(entry)
         if name != MANIFEST and name not in manifest.files:
             raise broken("entry-unlisted", "is not listed in manifest.json", name)
+    training = sum(entry.size for name, entry in entries.items() if name.startswith("training/"))
+    if training > TRAINING_TOTAL:
+        message = f"{training:,} bytes below training/; the format allows {TRAINING_TOTAL:,}"
+        raise broken("total-too-large", message)
     for name in (*REQUIRED, *manifest.files):
         if name not in entries or name == MANIFEST:
             raise broken("entry-missing", "is listed or required, yet not there", ascii(name[:100])[1:-1])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from afterfit.bundle._audit import broken
 from afterfit.bundle._json import NON_FINITE
@@ -52,15 +52,20 @@ def is_of_type(value: object, kind: ColumnType) -> bool:
         case "boolean":
             return isinstance(value, bool)
         case "integer":
-            return not isinstance(value, bool) and (
-                isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-            )
+            return _is_number(value) and float(value).is_integer()
         case "float":
             if isinstance(value, str):
                 return value in NON_FINITE
-            return isinstance(value, int | float) and not isinstance(value, bool)
+            return _is_number(value)
         case "any":
             return value is not None
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    """Floats, and integers that 64 bits hold."""
+    if isinstance(value, float):
+        return True
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
 
 
 def _audit_column(column: Column) -> None:
@@ -69,6 +74,8 @@ def _audit_column(column: Column) -> None:
         raise _invalid(f"{where} has only one of input and position")
     if column.input is not None and column.type not in INPUT_TYPES[column.input]:
         raise _invalid(f"{where} is of type {column.type}, which input {column.input} does not hold")
+    if column.input == "integer" and column.nullable:
+        raise _invalid(f"{where} may be missing, which input integer has no spelling for")
     if column.categories is not None:
         _audit_values(column.categories.values, column.type, f"{where}: categories")
     if column.example is not None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from afterfit.bundle._audit import broken
 from afterfit.bundle._golden import encode_golden
 from afterfit.bundle._json import encode_json
+from afterfit.bundle._limits import MAX_NAME
 from afterfit.bundle._manifest import FORMAT_VERSION, FileRecord, Manifest
-from afterfit.bundle._reader import MANIFEST, REQUIRED, read_file
+from afterfit.bundle._reader import MANIFEST, REQUIRED, is_allowed, read_file
 from afterfit.bundle._zip import write_entries
 from afterfit.errors import ArgumentError
 
@@ -76,6 +78,9 @@ def _contents(
     for name in (MANIFEST, *REQUIRED):
         if name in entries:
             raise ArgumentError(f"{name} is written from its own argument; leave it out of entries")
+    for name in entries:
+        if not is_allowed(name):
+            raise broken("entry-not-allowed", f"{name[:MAX_NAME]!a} is not an entry that bundles have")
     contents = {
         **entries,
         "model.onnx": graph,
