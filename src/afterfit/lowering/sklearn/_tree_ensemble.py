@@ -95,12 +95,17 @@ class Trees:
             return np.concatenate(list(arrays))
 
         return Trees(
-            **{name: whole(getattr(part, name) for part in found) for name in _PER_NODE if name != "category_set"},
+            **{
+                name: whole(getattr(part, name) for part in found)
+                for name in _PER_NODE
+                if name != "category_set"
+            },
             starts=np.append(whole(part.starts[:-1] + nodes[i] for i, part in enumerate(found)), nodes[-1]),
             left=whole(part.left + nodes[i] for i, part in enumerate(found)),
             right=whole(part.right + nodes[i] for i, part in enumerate(found)),
             category_set=whole(
-                np.where(part.category_set >= 0, part.category_set + sets[i], -1) for i, part in enumerate(found)
+                np.where(part.category_set >= 0, part.category_set + sets[i], -1)
+                for i, part in enumerate(found)
             ),
             goes_left=whole(part.goes_left for part in found),
             categories=whole(part.categories for part in found),
@@ -128,9 +133,9 @@ def round_thresholds_from_float32(thresholds: NDArray[np.float64]) -> NDArray[np
     """
     with np.errstate(over="ignore"):
         below = thresholds.astype(np.float32)
-    below = np.where(below > thresholds, np.nextafter(below, np.float32(-np.inf)), below)
-    finite = np.where(np.isfinite(below), below, np.float32(0))
-    above = np.nextafter(finite, np.float32(np.inf)).astype(np.float64)
+        below = np.where(below > thresholds, np.nextafter(below, np.float32(-np.inf)), below)
+        finite = np.where(np.isfinite(below), below, np.float32(0))
+        above = np.nextafter(finite, np.float32(np.inf)).astype(np.float64)
     # The largest float32 rounds up as if one more step of the same width followed it.
     middle = finite + np.where(np.isfinite(above), above - finite, _LAST_STEP) / 2
     # Halfway between two, the one whose last bit is 0 is taken.
@@ -164,14 +169,16 @@ def sum_leaves(
         owners = np.concatenate([np.arange(targets), owners])
     matrix, trees = _orient(x, width, trees)
     parts = [
-        _node(matrix, trees.select(first, last), _slice(values, trees, first, last), owners[first:last], targets)
+        _node(
+            matrix, trees.select(first, last), _slice(values, trees, first, last), owners[first:last], targets
+        )
         for first, last in _parts(trees)
     ]
     return parts[0] if len(parts) == 1 else op.sum(parts)
 
 
 def sum_leaf_rows(x: Var, width: int, trees: Trees, values: NDArray[np.float64]) -> Var:
-    """For every row of `x` float64 `[N, width]`, the sum of the rows `values` `[n, k]` of the leaves it reaches.
+    """For every row of `x` float64 `[N, width]`, the sum of rows of `values` `[n, k]`, those of its leaves.
 
     A leaf of `TreeEnsemble` has one weight only. So the trees are walked once for the position of the leaf in
     each, and the rows are gathered, instead of walking `k` copies of every tree.
@@ -275,9 +282,7 @@ def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
     )
 
 
-def _node(
-    x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.int64], targets: int
-) -> Var:
+def _node(x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.int64], targets: int) -> Var:
     is_leaf = trees.is_leaf
     inner = np.flatnonzero(~is_leaf)
     place = np.where(is_leaf, np.cumsum(is_leaf), np.cumsum(~is_leaf)) - 1
