@@ -146,6 +146,13 @@ def test_small_probabilities_keep_their_digits():
     np.testing.assert_allclose(got, expit(raw), rtol=1e-15 * 4, atol=0)
 
 
+def test_a_score_of_zero_is_the_second_class(agree):
+    X, y = np.zeros((ROWS, 1)), np.tile(["a", "b"], ROWS // 2)
+    model = GradientBoostingClassifier(init="zero", n_estimators=3).fit(X, y)
+    assert (model.decision_function(X) == 0).all()
+    agree(model, X)
+
+
 @pytest.mark.parametrize("size", [1, 3, 200])
 def test_any_number_of_rows(agree, size):
     X, target = draw()

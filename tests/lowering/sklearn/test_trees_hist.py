@@ -8,10 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from threadpoolctl import threadpool_limits
 
 from afterfit.errors import UnsupportedModelError
 
 ROWS = 600
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Fitting on all cores makes small models slower, and much slower where tests run side by side."""
+    with threadpool_limits(1):
+        yield
 
 
 def draw(seed=0, *, missing=True):
@@ -196,6 +204,13 @@ def test_drawn_models(agree):
 def test_one_leaf(agree):
     X, _ = draw()
     agree(HistGradientBoostingRegressor(max_iter=2).fit(X, np.full(ROWS, 2.5)), X)
+
+
+def test_a_score_of_zero_is_the_first_class(agree):
+    X, y = np.zeros((ROWS, 1)), np.tile(["a", "b"], ROWS // 2)
+    model = HistGradientBoostingClassifier(max_iter=3, early_stopping=False).fit(X, y)
+    assert (model.decision_function(X) == 0).all()
+    agree(model, X)
 
 
 def test_one_class_is_refused(lower):

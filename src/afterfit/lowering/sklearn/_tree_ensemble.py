@@ -257,7 +257,7 @@ def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
     left, right = np.where(inner, trees.left, 0), np.where(inner, trees.right, 0)
     others = ~trees.goes_left & (np.arange(trees.goes_left.shape[1]) < trees.categories[:, None])
     # No number is beyond +inf, and no operator knows an empty set, so such splits stay as they are.
-    turnable = trees.threshold < np.inf
+    turnable: NDArray[np.bool_] = trees.threshold < np.inf
     turnable[by_category] = others.any(axis=1)[trees.category_set[by_category]]
     turned = inner & turnable & (trees.samples[left] > trees.samples[right])
 
