@@ -2,8 +2,17 @@
 at module level, since a lowering reads the attributes of an object that is already there.
 """
 
-from afterfit.lowering.sklearn import _compose, _encode, _impute, _linear, _scale
-from afterfit.lowering.sklearn import _forests, _gradient_boosting, _hist_gradient_boosting, _trees
+from afterfit.lowering.sklearn import (
+    _compose,
+    _encode,
+    _forests,
+    _gradient_boosting,
+    _hist_gradient_boosting,
+    _impute,
+    _linear,
+    _scale,
+    _trees,
+)
 
 __all__ = [
     "_compose",

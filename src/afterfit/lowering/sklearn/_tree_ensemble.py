@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 MOST_NODES = 50_000_000
 """More nodes than this, some 20 bytes each, come too near the 2 GB that one ONNX graph may have."""
 
-_LEQ = 0
+_LEQ, _MEMBER = 0, 6
 _LAST_STEP = 2.0**104
 """The distance of the two largest float32."""
 _NODES_PER_PART = 500_000
@@ -45,6 +45,9 @@ class Trees:
     first. `left` and `right` are positions among all nodes, and mean nothing at leaves. A row goes left
     where its value is `<= threshold`, or is NaN and `missing_left` holds. `samples` says how many rows of
     training passed, which only decides about speed.
+
+    Where `category_set` is not -1, the value is a category, 0 up to `categories` of them, and goes left
+    where that entry of the row `category_set` of `goes_left` bool `[s, c]` holds.
     """
 
     starts: NDArray[np.int64]
@@ -55,6 +58,9 @@ class Trees:
     is_leaf: NDArray[np.bool_]
     missing_left: NDArray[np.bool_]
     samples: NDArray[np.int64]
+    category_set: NDArray[np.int64]
+    goes_left: NDArray[np.bool_]
+    categories: NDArray[np.int64]
 
     @property
     def count(self) -> int:
@@ -69,40 +75,53 @@ class Trees:
     def select(self, first: int, last: int) -> Trees:
         """The trees from `first` up to `last`."""
         low, high = int(self.starts[first]), int(self.starts[last])
-        return Trees(
-            self.starts[first : last + 1] - low,
-            self.feature[low:high],
-            self.threshold[low:high],
-            self.left[low:high] - low,
-            self.right[low:high] - low,
-            self.is_leaf[low:high],
-            self.missing_left[low:high],
-            self.samples[low:high],
+        kept = {name: getattr(self, name)[low:high] for name in _PER_NODE}
+        return replace(
+            self,
+            **kept,
+            starts=self.starts[first : last + 1] - low,
+            left=self.left[low:high] - low,
+            right=self.right[low:high] - low,
         )
 
     @staticmethod
     def join(parts: Iterable[Trees]) -> Trees:
-        """All trees of `parts`, in order."""
+        """All trees of `parts`, in order; their `goes_left` are of one width."""
         found = list(parts)
-        offsets = np.cumsum([0] + [part.nodes for part in found])
+        nodes = np.cumsum([0] + [part.nodes for part in found])
+        sets = np.cumsum([0] + [len(part.goes_left) for part in found])
 
-        def whole(name: str) -> NDArray[Any]:
-            return np.concatenate([getattr(part, name) for part in found])
+        def whole(arrays: Iterable[NDArray[Any]]) -> NDArray[Any]:
+            return np.concatenate(list(arrays))
 
-        def moved(name: str) -> NDArray[np.int64]:
-            return np.concatenate([getattr(part, name) + offsets[i] for i, part in enumerate(found)])
-
-        starts = [part.starts[:-1] + offsets[i] for i, part in enumerate(found)]
         return Trees(
-            np.concatenate([*starts, offsets[-1:]]),
-            whole("feature"),
-            whole("threshold"),
-            moved("left"),
-            moved("right"),
-            whole("is_leaf"),
-            whole("missing_left"),
-            whole("samples"),
+            **{
+                name: whole(getattr(part, name) for part in found)
+                for name in _PER_NODE
+                if name != "category_set"
+            },
+            starts=np.append(whole(part.starts[:-1] + nodes[i] for i, part in enumerate(found)), nodes[-1]),
+            left=whole(part.left + nodes[i] for i, part in enumerate(found)),
+            right=whole(part.right + nodes[i] for i, part in enumerate(found)),
+            category_set=whole(
+                np.where(part.category_set >= 0, part.category_set + sets[i], -1)
+                for i, part in enumerate(found)
+            ),
+            goes_left=whole(part.goes_left for part in found),
+            categories=whole(part.categories for part in found),
         )
+
+
+_PER_NODE = ("feature", "threshold", "is_leaf", "missing_left", "samples", "category_set")
+
+
+def no_categories(nodes: int, width: int = 0) -> dict[str, NDArray[Any]]:
+    """What `Trees` is given of trees that compare numbers only."""
+    return {
+        "category_set": np.full(nodes, -1),
+        "goes_left": np.zeros((0, width), np.bool_),
+        "categories": np.zeros(0, np.int64),
+    }
 
 
 def round_thresholds_from_float32(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -114,9 +133,9 @@ def round_thresholds_from_float32(thresholds: NDArray[np.float64]) -> NDArray[np
     """
     with np.errstate(over="ignore"):
         below = thresholds.astype(np.float32)
-    below = np.where(below > thresholds, np.nextafter(below, np.float32(-np.inf)), below)
-    finite = np.where(np.isfinite(below), below, np.float32(0))
-    above = np.nextafter(finite, np.float32(np.inf)).astype(np.float64)
+        below = np.where(below > thresholds, np.nextafter(below, np.float32(-np.inf)), below)
+        finite = np.where(np.isfinite(below), below, np.float32(0))
+        above = np.nextafter(finite, np.float32(np.inf)).astype(np.float64)
     # The largest float32 rounds up as if one more step of the same width followed it.
     middle = finite + np.where(np.isfinite(above), above - finite, _LAST_STEP) / 2
     # Halfway between two, the one whose last bit is 0 is taken.
@@ -145,19 +164,21 @@ def sum_leaves(
     targets = 1 if start is None else len(start)
     owners = np.arange(trees.count) % targets
     if start is not None:
-        trees = Trees.join([_leaves(targets), trees])
+        trees = Trees.join([_leaves(targets, trees.goes_left.shape[1]), trees])
         values = np.concatenate([start, values])
         owners = np.concatenate([np.arange(targets), owners])
     matrix, trees = _orient(x, width, trees)
     parts = [
-        _node(matrix, trees.select(first, last), _slice(values, trees, first, last), owners[first:last], targets)
+        _node(
+            matrix, trees.select(first, last), _slice(values, trees, first, last), owners[first:last], targets
+        )
         for first, last in _parts(trees)
     ]
     return parts[0] if len(parts) == 1 else op.sum(parts)
 
 
 def sum_leaf_rows(x: Var, width: int, trees: Trees, values: NDArray[np.float64]) -> Var:
-    """For every row of `x` float64 `[N, width]`, the sum of the rows `values` `[n, k]` of the leaves it reaches.
+    """For every row of `x` float64 `[N, width]`, the sum of rows of `values` `[n, k]`, those of its leaves.
 
     A leaf of `TreeEnsemble` has one weight only. So the trees are walked once for the position of the leaf in
     each, and the rows are gathered, instead of walking `k` copies of every tree.
@@ -177,7 +198,7 @@ def sum_leaf_rows(x: Var, width: int, trees: Trees, values: NDArray[np.float64])
 
 def note_thresholds(context: Context, matrix: Var, X: Table, trees: Trees) -> None:
     """Tell `context` where the trees decide: a spread of at most 16 thresholds for each column of `X`."""
-    inner = ~trees.is_leaf & np.isfinite(trees.threshold)
+    inner = ~trees.is_leaf & np.isfinite(trees.threshold) & (trees.category_set < 0)
     feature, threshold = trees.feature[inner], trees.threshold[inner]
     if len(feature) == 0:
         return
@@ -190,11 +211,21 @@ def note_thresholds(context: Context, matrix: Var, X: Table, trees: Trees) -> No
         context.note_thresholds(matrix, X, position, distinct[spread.round().astype(np.int64)])
 
 
-def _leaves(count: int) -> Trees:
+def _leaves(count: int, categories: int) -> Trees:
     """Trees of one leaf each."""
     zeros = np.zeros(count, np.int64)
     none = np.zeros(count, np.bool_)
-    return Trees(np.arange(count + 1), zeros, zeros.astype(np.float64), zeros, zeros, ~none, none, zeros)
+    return Trees(
+        starts=np.arange(count + 1),
+        feature=zeros,
+        threshold=zeros.astype(np.float64),
+        left=zeros,
+        right=zeros,
+        is_leaf=~none,
+        missing_left=none,
+        samples=zeros,
+        **no_categories(count, categories),
+    )
 
 
 def _slice(values: NDArray[np.float64], trees: Trees, first: int, last: int) -> NDArray[np.float64]:
@@ -218,36 +249,40 @@ def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
 
     ONNX Runtime lays the right side out next to its parent, and a walk that stays there is about a third
     faster. Turning a split round needs `-x < -t`, that is `-x <= -(the number after t)`, so the matrix also
-    holds the columns with their sign changed. Where most rows go is also where sklearn's trees send a NaN
-    that training never saw, which then costs nothing extra.
+    holds the columns with their sign changed. Where most rows go is also where scikit-learn's trees send a
+    NaN that training never saw, which then costs nothing extra.
     """
     inner = ~trees.is_leaf
+    by_category = trees.category_set >= 0
     left, right = np.where(inner, trees.left, 0), np.where(inner, trees.right, 0)
-    # Beyond +inf there is no number, so that split stays as it is.
-    turned = inner & (trees.samples[left] > trees.samples[right]) & (trees.threshold < np.inf)
+    others = ~trees.goes_left & (np.arange(trees.goes_left.shape[1]) < trees.categories[:, None])
+    # No number is beyond +inf, and no operator knows an empty set, so such splits stay as they are.
+    turnable: NDArray[np.bool_] = trees.threshold < np.inf
+    turnable[by_category] = others.any(axis=1)[trees.category_set[by_category]]
+    turned = inner & turnable & (trees.samples[left] > trees.samples[right])
+
     used = np.unique(trees.feature[inner])
-    if 2 * len(used) < width and len(used):
+    feature = trees.feature
+    if 0 < 2 * len(used) < width:
         x = op.gather(x, constant(used, np.int64), axis=1)
         width = len(used)
-        feature = np.where(inner, np.searchsorted(used, trees.feature), 0)
-    else:
-        feature = trees.feature
-    if not turned.any():
-        return x, replace(trees, feature=feature)
-    after = np.nextafter(trees.threshold, np.inf)
-    return op.concat([x, op.neg(x)], axis=1), replace(
+        feature = np.where(inner, np.searchsorted(used, feature), 0)
+    negated = turned & ~by_category
+    turned_sets = trees.category_set[turned & by_category]
+    goes_left = trees.goes_left.copy()
+    goes_left[turned_sets] = others[turned_sets]
+    return op.concat([x, op.neg(x)], axis=1) if negated.any() else x, replace(
         trees,
-        feature=np.where(turned, feature + width, feature),
-        threshold=np.where(turned, -after, trees.threshold),
+        feature=np.where(negated, feature + width, feature),
+        threshold=np.where(negated, -np.nextafter(trees.threshold, np.inf), trees.threshold),
         left=np.where(turned, right, left),
         right=np.where(turned, left, right),
         missing_left=trees.missing_left ^ turned,
+        goes_left=goes_left,
     )
 
 
-def _node(
-    x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.int64], targets: int
-) -> Var:
+def _node(x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.int64], targets: int) -> Var:
     is_leaf = trees.is_leaf
     inner = np.flatnonzero(~is_leaf)
     place = np.where(is_leaf, np.cumsum(is_leaf), np.cumsum(~is_leaf)) - 1
@@ -258,17 +293,19 @@ def _node(
     lone_leaves = place[roots[lone]]
     root_places = place[roots]
     root_places[lone] = len(inner) + np.arange(len(lone))
-    splits = len(inner) + len(lone)
 
     def padded(array: NDArray[Any], fill: int = 0) -> NDArray[Any]:
         return np.concatenate([array, np.full(len(lone), fill, array.dtype)])
 
+    sets = trees.category_set[inner]
+    modes = np.where(sets >= 0, _MEMBER, _LEQ).astype(np.uint8)
     missing = padded(trees.missing_left[inner].astype(np.int64))
     return ml.tree_ensemble(
         x,
         nodes_featureids=padded(trees.feature[inner]).tolist(),
         nodes_splits=padded(trees.threshold[inner]),
-        nodes_modes=np.full(splits, _LEQ, np.uint8),
+        nodes_modes=padded(modes),
+        membership_values=_listed(trees.goes_left[sets[sets >= 0]]),
         nodes_truenodeids=np.concatenate([place[left], lone_leaves]).tolist(),
         nodes_falsenodeids=np.concatenate([place[right], lone_leaves]).tolist(),
         nodes_trueleafs=padded(is_leaf[left].astype(np.int64), 1).tolist(),
@@ -279,3 +316,13 @@ def _node(
         leaf_weights=values[is_leaf],
         n_targets=targets,
     )
+
+
+def _listed(sets: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    """The members of each row, each row ended by a NaN; None where there is no row."""
+    if len(sets) == 0:
+        return None
+    ended = np.concatenate([sets, np.ones((len(sets), 1), np.bool_)], axis=1)
+    members = np.nonzero(ended)[1].astype(np.float64)
+    members[members == sets.shape[1]] = np.nan
+    return members

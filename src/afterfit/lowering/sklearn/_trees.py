@@ -16,6 +16,7 @@ from afterfit.lowering._table import Classification, Regression, constant
 from afterfit.lowering.sklearn._tree_ensemble import (
     MOST_NODES,
     Trees,
+    no_categories,
     note_thresholds,
     round_thresholds_from_float32,
     sum_leaf_rows,
@@ -100,12 +101,13 @@ def _mean(sums: Var, count: int) -> Var:
 def _read(tree: Any) -> Trees:
     is_leaf: NDArray[np.bool_] = tree.children_left == -1
     return Trees(
-        np.array([0, tree.node_count]),
-        tree.feature.astype(np.int64),
-        round_thresholds_from_float32(tree.threshold),
-        tree.children_left.astype(np.int64),
-        tree.children_right.astype(np.int64),
-        is_leaf,
-        tree.missing_go_to_left.astype(np.bool_),
-        tree.n_node_samples.astype(np.int64),
+        starts=np.array([0, tree.node_count]),
+        feature=tree.feature.astype(np.int64),
+        threshold=round_thresholds_from_float32(tree.threshold),
+        left=tree.children_left.astype(np.int64),
+        right=tree.children_right.astype(np.int64),
+        is_leaf=is_leaf,
+        missing_left=tree.missing_go_to_left.astype(np.bool_),
+        samples=tree.n_node_samples.astype(np.int64),
+        **no_categories(tree.node_count),
     )
