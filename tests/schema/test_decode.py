@@ -46,6 +46,19 @@ def test_rows_are_packed_by_element_type(decoder, row):
         assert all(array.flags.c_contiguous for array in packed.values())
 
 
+def test_text_that_begins_with_the_mark_of_missing_text_is_told_apart(decoder, row):
+    row |= {"dest": "\x1a", "carrier": "\x1aX"}
+    assert decoder.decode_json(body_of(row))["text"].tolist() == [["\x1a\x1aX", "EWR", "\x1a\x1a"]]
+
+
+def test_an_integer_no_float64_holds_is_not_rounded(decoder, row):
+    row["distance"] = 2**53
+    assert decoder.decode_json(body_of(row))["number"][0, 1] == 2**53
+    for integer in (2**53 + 1, -(2**53) - 1):
+        error = only(decoder.decode_json, body_of({**row, "distance": integer}))
+        assert (error.column, error.got) == ("distance", str(integer))
+
+
 @pytest.fixture
 def slow_path_forbidden(monkeypatch):
     def fail(*arguments):

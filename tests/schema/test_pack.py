@@ -163,6 +163,18 @@ def test_a_column_without_any_value_fits_every_type(build_schema):
         assert math.isnan(packed["number"][0, 0])
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"), [("float", [1.5, 0.5]), ("integer", [2, 1]), ("boolean", [True, False])]
+)
+def test_categoricals_with_missing_values(build_schema, kind, values):
+    schema = build_schema([{"name": "c", "type": kind, "nullable": True}])
+    frame = pd.DataFrame({"c": pd.Categorical([values[0], None, values[1]], categories=values)})
+    expected = [[float(values[0])], [np.nan], [float(values[1])]]
+    np.testing.assert_array_equal(pack_table(schema, frame)["number"], expected)
+    strict = build_schema([{"name": "c", "type": kind}])
+    assert [(e.row, e.got) for e in mistakes(strict, frame).errors] == [(1, "null")]
+
+
 def test_float32_keeps_its_values(build_schema):
     schema = build_schema([{"name": "f", "type": "float"}])
     values = np.array([[0.1], [1e-45]], dtype=np.float32)

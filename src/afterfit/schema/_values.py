@@ -256,9 +256,8 @@ class Rule:
             if self.nullable:
                 good |= np.isnan(numbers)
         if self.closed is not None:
-            # An integer beyond 2**53 would be rounded to its neighbour as a float.
-            exact = [value for value in self.closed if self.column.type == "float" or low <= value <= high]
-            inside = np.isin(numbers, np.array(exact, dtype=np.float64 if floating else None))
+            learned = np.array(list(self.closed), dtype=np.float64 if floating else None)
+            inside = np.isin(numbers, learned)
             good &= inside | np.isnan(numbers) if floating else inside
         return good
 
