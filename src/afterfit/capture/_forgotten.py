@@ -30,6 +30,7 @@ SATURATION = 36.7
 """Beyond this log-odds float64 rounds the probability to exactly 1 (1 - exp(-36.7) == 1 - 2**-53)."""
 
 _SATURATED_SHARE = 0.5
+_IMPOSSIBLE_SHARE = 0.01
 _THRESHOLDS_NEEDED = 3
 
 
@@ -66,16 +67,17 @@ def _names_evidence(known: Sequence[str], given: Sequence[str]) -> list[str]:
     return []
 
 
-def check_scale(reference: Reference, lowered: LoweredModel, packed: Packed) -> None:
+def check_scale(reference: Reference, lowered: LoweredModel, packed: Packed, y: Any) -> None:
     """Compare what the model learned with the values of `X`.
 
     A tree's thresholds lie between values it was trained on; if for most columns all of them lie outside the
-    range of `X`, the trees saw other numbers. A linear classifier whose every second answer on `X` is beyond
-    the resolution of a probability was fitted to another scale.
+    range of `X`, the trees saw other numbers. A linear classifier was fitted to another scale if it rules out,
+    with probability 0, what happened in over 1 % of the rows (with `y` given); or, without `y`, if it did not
+    learn the names of the columns of `X` and at least every second answer is beyond the resolution of a probability.
 
     Raises `ForgottenPreprocessingError`.
     """
-    evidence = _threshold_evidence(lowered) + _saturation_evidence(reference, lowered, packed)
+    evidence = _threshold_evidence(lowered) + _saturation_evidence(reference, lowered, packed, y)
     if evidence:
         raise ForgottenPreprocessingError(evidence, CALL)
 
@@ -102,7 +104,9 @@ def _threshold_evidence(lowered: LoweredModel) -> list[str]:
     return []
 
 
-def _saturation_evidence(reference: Reference, lowered: LoweredModel, packed: Packed) -> list[str]:
+def _saturation_evidence(
+    reference: Reference, lowered: LoweredModel, packed: Packed, y: Any
+) -> list[str]:
     model = reference.model
     coef = getattr(model, "coef_", None)
     if reference.preprocess or coef is None or "probabilities" not in lowered.results:
@@ -113,16 +117,34 @@ def _saturation_evidence(reference: Reference, lowered: LoweredModel, packed: Pa
     if values is None or len(read) != values.shape[1] or weights.shape[1] != values.shape[1]:
         return []
     odds = values @ weights.T + np.asarray(model.intercept_, dtype=np.float64)
-    share = float(np.mean(_margin(odds) > SATURATION))
-    if share < _SATURATED_SHARE:
-        return []
-    heaviest = int(np.argmax(np.abs(weights).max(axis=0) * np.abs(values).max(axis=0)))
-    low, high = values[:, heaviest].min(), values[:, heaviest].max()
-    return [
-        f"on {share:.0%} of the rows of X its log-odds are beyond {SATURATION} (probability exactly 0 or 1), "
+    heaviest = int(np.argmax(np.abs(weights).max(axis=0) * np.nanmax(np.abs(values), axis=0)))
+    low, high = np.nanmin(values[:, heaviest]), np.nanmax(values[:, heaviest])
+    cause = (
         f"mostly through {read[heaviest].name!r}, which runs from {low:.6g} to {high:.6g} in X and has the weight "
-        f"{weights[:, heaviest][np.argmax(np.abs(weights[:, heaviest]))]:.6g}"
+        f"{weights[np.argmax(np.abs(weights[:, heaviest])), heaviest]:.6g}"
+    )
+    if y is not None:
+        share = float(np.mean(_behind(odds, model.classes_, np.asarray(y)) > SATURATION))
+        if share <= _IMPOSSIBLE_SHARE:
+            return []
+        return [f"it gives what happened in {share:.0%} of the rows of X the probability 0, {cause}"]
+    share = float(np.mean(_margin(odds) > SATURATION))
+    if share < _SATURATED_SHARE or hasattr(model, "feature_names_in_"):
+        return []
+    return [
+        f"on {share:.0%} of the rows of X its log-odds are beyond {SATURATION} (probability exactly 0 or 1), {cause}; "
+        "if these are the raw rows it was fitted on, give y as well"
     ]
+
+
+def _behind(odds: NDArray[Any], classes: NDArray[Any], y: NDArray[Any]) -> NDArray[Any]:
+    """By how much the class that happened lies behind the best one, in log-odds; labels it never saw do not."""
+    if odds.shape[1] == 1:
+        odds = np.hstack([np.zeros_like(odds), odds])
+    position = {label: i for i, label in enumerate(classes.tolist())}
+    happened = np.array([position.get(label, -1) for label in y.tolist()])
+    behind = odds.max(axis=1) - odds[np.arange(len(odds)), happened]
+    return np.where(happened < 0, 0.0, behind)
 
 
 def _margin(odds: NDArray[np.float64]) -> NDArray[Any]:

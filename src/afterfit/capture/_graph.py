@@ -73,7 +73,7 @@ def lower_model(
     Raises `UnsupportedModelError`.
     """
     raw = [
-        RawColumn(column.name, column.dtype, column.categorical, np.nan if gaps is None else gaps[i])
+        RawColumn(column.name, _held_dtype(column, table), column.categorical, np.nan if gaps is None else gaps[i])
         for i, column in enumerate(table.columns)
     ]
     readable = [i for i, column in enumerate(table.columns) if column.refusal is None]
@@ -81,6 +81,11 @@ def lower_model(
     if first.context.read == set(readable):
         return first
     return _lower(reference, table, raw, sorted(first.context.read))
+
+
+def _held_dtype(column: InferredColumn, table: InferredTable) -> np.dtype[Any]:
+    """What estimators make of a column: from a polars table they read float32 as float64."""
+    return np.dtype(np.float64) if table.source == "polars" and column.dtype == np.float32 else column.dtype
 
 
 def _lower(

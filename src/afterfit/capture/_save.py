@@ -78,7 +78,7 @@ def save(
     (pandas, polars), a pyarrow table, a 2-D array or a list of dicts. All rows up to 100,000 are replayed, and of
     a larger `X` 100,000 evenly spread ones; so are golden rows made from them: ordinary rows, missing values,
     unknown categories, minimum, maximum and beyond both, both sides of tree thresholds.
-    `y`: the targets of `X`, checked for length.
+    `y`: the targets of `X`; with them, more of what preprocessing was forgotten is found out.
     `preprocess`: the fitted transformer, or the list of them, that was applied by hand before the model.
     `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units.
     `history`, `params`, `metrics`: plain data kept under `training/`.
@@ -106,7 +106,7 @@ def save(
         progress.begin("probing missing values")
         schema = _probed_schema(reference, lowered, frame, first_output)
         packed = pack_table(schema, X)
-        check_scale(reference, lowered, packed)
+        check_scale(reference, lowered, packed, y)
         progress.begin("building the graph")
         graph = lowered.graph()
         proof = _prove(Replay(reference, lowered, schema, graph), frame, table, packed, progress)

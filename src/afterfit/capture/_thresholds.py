@@ -85,7 +85,7 @@ def _bracket(
     high = np.full(len(values), grid.ordinal(float(span[1]) + width))
     at_low, at_high = above(low), above(high)
     for _ in range(_STEPS):
-        middle = low + (high - low) // 2
+        middle = (low >> 1) + (high >> 1) + (low & high & 1)  # low + high may be beyond int64
         same = above(middle) == at_low
         low, high = np.where(same, middle, low), np.where(same, high, middle)
     return [

@@ -251,6 +251,7 @@ def _four_mistakes(facts: Facts, flights: Flights, url: str) -> None:
     row["carier"] = row.pop("carrier")
     row["distance"] = "1400 miles"
     row["origin"] = 7
+    row["sched_dep_time"] = 515.5
     connection = _connect(url)
     status, answer = _post(connection, [row])
     connection.close()
