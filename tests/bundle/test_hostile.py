@@ -514,6 +514,7 @@ HOSTILE: list[tuple[Rule, str, Callable[[Craft], bytes]]] = [
     ("protobuf-malformed", "cut off", lambda c: c.bundle(model_onnx=c.files["model.onnx"][:-1])),
     ("protobuf-malformed", "long varint", lambda c: c.raw_graph(b"\x28" + b"\xff" * 10 + b"\x01")),
     ("protobuf-malformed", "wire type", lambda c: c.raw_graph(b"\x0a\x00")),
+    ("protobuf-malformed", "label", lambda c: c.graph(add_node("Constant", value_string=b"\xff"))),
     ("protobuf-malformed", "name", lambda c: c.raw_graph(field(8, field(1, b"\xff")))),
     ("protobuf-unknown-field", "number", lambda c: c.raw_graph(field(99, b""))),
     ("protobuf-unknown-field", "group", lambda c: c.raw_graph(b"\x9b\x06")),
