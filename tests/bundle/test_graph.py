@@ -96,11 +96,8 @@ def test_numbers_may_be_packed_or_not_and_negative() -> None:
     model.graph.node.extend([node])
     model.graph.initializer.extend([tensor, helper.make_tensor("i", TensorProto.INT64, [2], [-1, 3])])
     audit_graph(model.SerializeToString(), SCHEMA)
-    unpacked = b"\x51" + np.float64(1).tobytes() + b"\x51" + np.float64(2).tobytes()
-    field = b"\x2a" + varint(len(unpacked)) + unpacked
-    audit_graph(model.SerializeToString() + b"", SCHEMA)
-    graph = model.graph.SerializeToString() + field
-    del model.graph.node[:]
+    unpacked = b"".join(b"\x51" + np.float64(number).tobytes() for number in (1, 2))
+    graph = model.graph.SerializeToString() + b"\x2a" + varint(len(unpacked)) + unpacked
     model.ClearField("graph")
     audit_graph(model.SerializeToString() + b"\x3a" + varint(len(graph)) + graph, SCHEMA)
 

@@ -57,7 +57,7 @@ def message(kind: str, /, **fields: tuple[int, int] | tuple[int, int, str]) -> M
     """Describe a message: each field's number, wire type and options.
 
     Options are letters: `*` may occur more than once, `-` skipped, `~` text, skipped, `#` numbers, skipped,
-    that may be packed or not, `+` the same where they are read, in which case packed ones are called `packed`.
+    that may be packed or not, `+` the same where they are read; packed ones are then called `packed`.
     """
     table: dict[int, Field] = {}
     for field, (number, wire, *rest) in fields.items():
@@ -102,15 +102,7 @@ class Wire:
                 if field.read:
                     yield field.name, begin, position
                 continue
-            first, second = 0, 0
-            if field.wire == VARINT:
-                first, position = _read_varint(data, position, stop)
-            elif field.wire == BYTES:
-                size, first = _read_varint(data, position, stop)
-                position = second = first + size
-            else:
-                first = position
-                position = second = first + (4 if field.wire == FIXED32 else 8)
+            first, second, position = _read_value(data, position, stop, field.wire)
             if position > stop:
                 raise malformed(f"field {field.name} of {kind.name} runs past the end of its message")
             if not field.repeated:
@@ -129,6 +121,18 @@ class Wire:
             return self.data[start:stop].decode("utf-8")
         except UnicodeDecodeError:
             raise malformed("a text is not UTF-8") from None
+
+
+def _read_value(data: bytes, position: int, stop: int, wire: int) -> tuple[int, int, int]:
+    """A varint and 0, or start and stop of anything else; and where the field ends."""
+    if wire == VARINT:
+        value, position = _read_varint(data, position, stop)
+        return value, 0, position
+    if wire == BYTES:
+        size, position = _read_varint(data, position, stop)
+    else:
+        size = 4 if wire == FIXED32 else 8
+    return position, position + size, position + size
 
 
 def _read_varint(data: bytes, position: int, stop: int) -> tuple[int, int]:
