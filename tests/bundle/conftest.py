@@ -21,7 +21,7 @@ from afterfit.bundle import (
     encode_json,
     write_bundle,
 )
-from afterfit.schema._types import Categories, Column, Output, Schema
+from afterfit.schema import Categories, Column, Output, Schema
 
 SCHEMA = Schema(
     columns=(

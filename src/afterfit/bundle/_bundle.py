@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from afterfit.bundle._manifest import Manifest
-    from afterfit.schema._types import Schema
+    from afterfit.schema import Schema
 
 
 class GoldenRow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from afterfit.errors import AuditError
-    from afterfit.schema._types import Column, ColumnType, Output, Schema
+    from afterfit.schema import Column, Output, Schema
+    from afterfit.schema._types import ColumnType
 
 ENTRY = "golden.jsonl"
 

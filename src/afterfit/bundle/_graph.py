@@ -32,7 +32,7 @@ from afterfit.bundle._trees import audit_trees
 if TYPE_CHECKING:
     from afterfit.bundle._audit import Rule
     from afterfit.errors import AuditError
-    from afterfit.schema._types import InputName, LogicalType, Schema
+    from afterfit.schema import InputName, LogicalType, Schema
 
 INT64, STRING, BOOL, DOUBLE = 7, 8, 9, 11
 ELEMENT_NAMES = {1: "float32", INT64: "int64", STRING: "string", BOOL: "bool", DOUBLE: "float64"}

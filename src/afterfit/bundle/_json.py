@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -30,6 +31,7 @@ NON_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 BRACKETS = b"[]{}"
 NOT_BRACKETS = bytes(set(range(256)) - set(BRACKETS))
+INNERMOST = re.compile(rb"\[\]|\{\}")
 
 _encoder = msgspec.json.Encoder(order="sorted")
 
@@ -57,9 +59,7 @@ def decode_json(content: bytes, kind: type[T], *, entry: str, rule: Rule) -> T:
     try:
         return msgspec.json.decode(content, type=kind)
     except msgspec.ValidationError as error:
-        raise broken(rule, str(error), entry) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise broken("json-syntax", f"is not JSON: {error}", entry) from None
+        raise broken(rule, _short(error), entry) from None
 
 
 def decode_json_lines(content: bytes, kind: type[T], *, entry: str, rule: Rule) -> list[T]:
@@ -80,27 +80,43 @@ def split_lines(content: bytes, entry: str) -> list[bytes]:
 def audit_json(content: bytes, entry: str) -> None:
     """Refuse what is not strict JSON within the limits: syntax, nesting, size, duplicate keys."""
     _audit_structure(content, entry)
-
-    def unique(pairs: list[tuple[str, object]]) -> None:
-        seen: set[str] = set()
-        for name, _ in pairs:
-            if name in seen:
-                raise broken(
-                    "json-duplicate-key", f"the key {name[:100]!a} occurs twice in one object", entry
-                )
-            seen.add(name)
-
-    def refuse(constant: str) -> NoReturn:
-        raise broken("json-syntax", f"is not JSON: {constant} has to be written as a string", entry)
-
     try:
-        json.loads(content.decode("utf-8"), object_pairs_hook=unique, parse_constant=refuse)
+        msgspec.json.decode(content)
+        _duplicates.decode(content.decode("utf-8"))
+    except _DuplicateKeyError as error:
+        raise broken(
+            "json-duplicate-key", f"the key {_short(error)} occurs twice in one object", entry
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise broken("json-syntax", f"is not JSON: {error}", entry) from None
+        raise broken("json-syntax", f"is not JSON: {_short(error)}", entry) from None
+
+
+class _DuplicateKeyError(Exception):
+    """A key that an object has twice."""
+
+
+def _audit_keys(pairs: list[tuple[str, object]]) -> None:
+    if len(dict(pairs)) == len(pairs):
+        return
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            raise _DuplicateKeyError(name)
+        seen.add(name)
+
+
+_duplicates = json.JSONDecoder(object_pairs_hook=_audit_keys)
+
+
+def _short(error: Exception) -> str:
+    """What an error says, fit to be shown: it may quote the document."""
+    return ascii(str(error)[:200])[1:-1]
 
 
 def _audit_structure(content: bytes, entry: str) -> None:
     """Bound what a parser would build, before one sees it: take away innermost brackets, layer by layer."""
+    if len(content) < MAX_JSON_VALUES and content.count(b"[") + content.count(b"{") <= MAX_JSON_DEPTH:
+        return
     parts = content.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2]
     outside = b"".join(parts)
     values = sum(map(outside.count, (b",", b"[", b"{")))
@@ -110,7 +126,7 @@ def _audit_structure(content: bytes, entry: str) -> None:
     for _ in range(MAX_JSON_DEPTH):
         if not brackets:
             return
-        fewer = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        fewer = INNERMOST.sub(b"", brackets)
         if fewer == brackets:
             raise broken("json-syntax", "is not JSON: its brackets do not match", entry)
         brackets = fewer

@@ -12,11 +12,11 @@ from afterfit.bundle._protobuf import BYTES, FIXED32, FIXED64, VARINT, message
 MODEL = message(
     "ModelProto",
     ir_version=(1, VARINT),
-    producer_name=(2, BYTES, "-"),
-    producer_version=(3, BYTES, "-"),
-    domain=(4, BYTES, "-"),
+    producer_name=(2, BYTES, "~"),
+    producer_version=(3, BYTES, "~"),
+    domain=(4, BYTES, "~"),
     model_version=(5, VARINT, "-"),
-    doc_string=(6, BYTES, "-"),
+    doc_string=(6, BYTES, "~"),
     graph=(7, BYTES),
     opset_import=(8, BYTES, "*"),
     metadata_props=(14, BYTES, "*"),
@@ -27,9 +27,9 @@ OPSET = message("OperatorSetIdProto", domain=(1, BYTES), version=(2, VARINT))
 GRAPH = message(
     "GraphProto",
     node=(1, BYTES, "*"),
-    name=(2, BYTES, "-"),
+    name=(2, BYTES, "~"),
     initializer=(5, BYTES, "*"),
-    doc_string=(10, BYTES, "-"),
+    doc_string=(10, BYTES, "~"),
     input=(11, BYTES, "*"),
     output=(12, BYTES, "*"),
     value_info=(13, BYTES, "*"),
@@ -37,27 +37,27 @@ GRAPH = message(
 )
 NODE = message(
     "NodeProto",
-    input=(1, BYTES, "*-"),
-    output=(2, BYTES, "*-"),
-    name=(3, BYTES, "-"),
+    input=(1, BYTES, "*~"),
+    output=(2, BYTES, "*~"),
+    name=(3, BYTES, "~"),
     op_type=(4, BYTES),
     attribute=(5, BYTES, "*"),
-    doc_string=(6, BYTES, "-"),
+    doc_string=(6, BYTES, "~"),
     domain=(7, BYTES),
     metadata_props=(9, BYTES, "*-"),
 )
 ATTRIBUTE = message(
     "AttributeProto",
-    name=(1, BYTES, "-"),
+    name=(1, BYTES, "~"),
     f=(2, FIXED32, "-"),
     i=(3, VARINT, "-"),
-    s=(4, BYTES, "-"),
+    s=(4, BYTES, "~"),
     t=(5, BYTES),
     g=(6, BYTES),
     floats=(7, FIXED32, "#"),
     ints=(8, VARINT, "#"),
-    strings=(9, BYTES, "*-"),
-    doc_string=(13, BYTES, "-"),
+    strings=(9, BYTES, "*~"),
+    doc_string=(13, BYTES, "~"),
     type=(20, VARINT, "-"),
 )
 TREE_ATTRIBUTE = message(
@@ -66,7 +66,7 @@ TREE_ATTRIBUTE = message(
     i=(3, VARINT),
     t=(5, BYTES),
     ints=(8, VARINT, "+"),
-    doc_string=(13, BYTES, "-"),
+    doc_string=(13, BYTES, "~"),
     type=(20, VARINT, "-"),
 )
 TENSOR = message(
@@ -75,13 +75,13 @@ TENSOR = message(
     data_type=(2, VARINT, "-"),
     float_data=(4, FIXED32, "#"),
     int32_data=(5, VARINT, "#"),
-    string_data=(6, BYTES, "*-"),
+    string_data=(6, BYTES, "*~"),
     int64_data=(7, VARINT, "#"),
     name=(8, BYTES),
     raw_data=(9, BYTES, "-"),
     double_data=(10, FIXED64, "#"),
     uint64_data=(11, VARINT, "#"),
-    doc_string=(12, BYTES, "-"),
+    doc_string=(12, BYTES, "~"),
     external_data=(13, BYTES, "*"),
     data_location=(14, VARINT),
     metadata_props=(16, BYTES, "*-"),
@@ -90,10 +90,10 @@ VALUE_INFO = message(
     "ValueInfoProto",
     name=(1, BYTES),
     type=(2, BYTES),
-    doc_string=(3, BYTES, "-"),
+    doc_string=(3, BYTES, "~"),
     metadata_props=(4, BYTES, "*-"),
 )
-TYPE = message("TypeProto", tensor_type=(1, BYTES), sequence_type=(4, BYTES), denotation=(6, BYTES, "-"))
+TYPE = message("TypeProto", tensor_type=(1, BYTES), sequence_type=(4, BYTES), denotation=(6, BYTES, "~"))
 SEQUENCE_TYPE = message("TypeProto.Sequence", elem_type=(1, BYTES))
 TENSOR_TYPE = message("TypeProto.Tensor", elem_type=(1, VARINT), shape=(2, BYTES))
 SHAPE = message("TensorShapeProto", dim=(1, BYTES, "*"))
@@ -101,11 +101,11 @@ RAW_TENSOR = message(
     "TensorProto",
     dims=(1, VARINT, "#"),
     data_type=(2, VARINT),
-    name=(8, BYTES, "-"),
+    name=(8, BYTES, "~"),
     raw_data=(9, BYTES),
-    doc_string=(12, BYTES, "-"),
+    doc_string=(12, BYTES, "~"),
     metadata_props=(16, BYTES, "*-"),
 )
 DIMENSION = message(
-    "TensorShapeProto.Dimension", dim_value=(1, VARINT), dim_param=(2, BYTES, "-"), denotation=(3, BYTES, "-")
+    "TensorShapeProto.Dimension", dim_value=(1, VARINT), dim_param=(2, BYTES, "~"), denotation=(3, BYTES, "~")
 )

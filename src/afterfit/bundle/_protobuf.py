@@ -33,14 +33,15 @@ class Field:
     """A field of a message.
 
     `wire`: its wire type. `repeated`: it may occur more than once. `read`: `walk` yields it; otherwise it
-    is only checked for being well formed and skipped. `run`: matches many values in a row, for fields that
-    hold millions.
+    is skipped, after a look whether it is UTF-8 where it is `text`. `run`: matches many values in a row, for
+    fields that hold millions.
     """
 
     name: str
     wire: int
     repeated: bool
     read: bool
+    text: bool
     run: re.Pattern[bytes] | None = None
 
 
@@ -55,8 +56,8 @@ class Message:
 def message(kind: str, /, **fields: tuple[int, int] | tuple[int, int, str]) -> Message:
     """Describe a message: each field's number, wire type and options.
 
-    Options are letters: `*` may occur more than once, `-` skipped, `#` numbers, skipped, that may be packed
-    or not, `+` the same where they are read, in which case packed ones are called `packed`.
+    Options are letters: `*` may occur more than once, `-` skipped, `~` text, skipped, `#` numbers, skipped,
+    that may be packed or not, `+` the same where they are read; packed ones are then called `packed`.
     """
     table: dict[int, Field] = {}
     for field, (number, wire, *rest) in fields.items():
@@ -64,10 +65,10 @@ def message(kind: str, /, **fields: tuple[int, int] | tuple[int, int, str]) -> M
         tag = number << 3 | wire
         run = _run(tag, wire) if options in ("#", "+") else None
         repeated = run is not None or "*" in options
-        read = "-" not in options and "#" not in options
-        table[tag] = Field(field, wire, repeated, read, run)
+        read = not {"-", "~", "#"} & set(options)
+        table[tag] = Field(field, wire, repeated, read, "~" in options, run)
         if run is not None:
-            table[number << 3 | BYTES] = Field("packed" if read else field, BYTES, repeated, read)
+            table[number << 3 | BYTES] = Field("packed" if read else field, BYTES, repeated, read, text=False)
     return Message(kind, table)
 
 
@@ -101,15 +102,7 @@ class Wire:
                 if field.read:
                     yield field.name, begin, position
                 continue
-            first, second = 0, 0
-            if field.wire == VARINT:
-                first, position = _read_varint(data, position, stop)
-            elif field.wire == BYTES:
-                size, first = _read_varint(data, position, stop)
-                position = second = first + size
-            else:
-                first = position
-                position = second = first + (4 if field.wire == FIXED32 else 8)
+            first, second, position = _read_value(data, position, stop, field.wire)
             if position > stop:
                 raise malformed(f"field {field.name} of {kind.name} runs past the end of its message")
             if not field.repeated:
@@ -119,13 +112,27 @@ class Wire:
                 seen.add(tag)
             if field.read:
                 yield field.name, first, second
+            elif field.text:
+                self.text(first, second)
 
     def text(self, start: int, stop: int) -> str:
         """A string."""
         try:
             return self.data[start:stop].decode("utf-8")
         except UnicodeDecodeError:
-            raise malformed("a name is not UTF-8") from None
+            raise malformed("a text is not UTF-8") from None
+
+
+def _read_value(data: bytes, position: int, stop: int, wire: int) -> tuple[int, int, int]:
+    """A varint and 0, or start and stop of anything else; and where the field ends."""
+    if wire == VARINT:
+        value, position = _read_varint(data, position, stop)
+        return value, 0, position
+    if wire == BYTES:
+        size, position = _read_varint(data, position, stop)
+    else:
+        size = 4 if wire == FIXED32 else 8
+    return position, position + size, position + size
 
 
 def _read_varint(data: bytes, position: int, stop: int) -> tuple[int, int]:

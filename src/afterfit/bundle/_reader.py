@@ -25,7 +25,7 @@ from afterfit.bundle._manifest import FORMAT_VERSION, Manifest
 from afterfit.bundle._schema import audit_schema
 from afterfit.bundle._zip import list_entries, read_entry
 from afterfit.errors import BundleFormatError
-from afterfit.schema._types import Schema
+from afterfit.schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

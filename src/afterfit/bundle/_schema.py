@@ -10,7 +10,8 @@ from afterfit.bundle._limits import MAX_TENSOR_RANK
 
 if TYPE_CHECKING:
     from afterfit.errors import AuditError
-    from afterfit.schema._types import Column, ColumnType, InputName, LogicalType, Output, Scalar, Schema
+    from afterfit.schema import Column, InputName, LogicalType, Output, Scalar, Schema
+    from afterfit.schema._types import ColumnType
 
 ENTRY = "schema.json"
 INPUTS: tuple[InputName, ...] = ("number", "text", "integer")

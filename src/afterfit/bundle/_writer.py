@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from afterfit.bundle._bundle import GoldenRow
-    from afterfit.schema._types import Schema
+    from afterfit.schema import Schema
 
 
 def write_bundle(
