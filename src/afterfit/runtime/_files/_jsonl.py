@@ -1,0 +1,221 @@
+"""JSON lines: one object a line, read by the rules of the server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+
+from afterfit.errors import ArgumentError, CellError
+from afterfit.runtime._files._batch import Batch, Malformed, Source
+from afterfit.runtime._files._cells import ARROW_TYPES
+from afterfit.runtime._files._stream import ByteStream
+from afterfit.runtime._files._table import as_text
+from afterfit.schema import RowDecoder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from afterfit.runtime._files._formats import FileFormat
+    from afterfit.schema import Packed, Schema
+
+_BLOCK = 4 << 20
+_LONGEST = 64 << 20
+_SHOWN = 40
+_OBJECT = msgspec.json.Decoder(dict[str, Any])
+_NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+
+
+class JsonLinesBatch(Batch):
+    """Rows of a file of JSON lines."""
+
+    def __init__(
+        self,
+        decoder: RowDecoder,
+        wanted: frozenset[str],
+        columns: pa.Schema,
+        rows: list[dict[str, Any]],
+        numbers: NDArray[np.int64],
+        malformed: tuple[Malformed, ...],
+    ) -> None:
+        self.numbers = numbers
+        self.malformed = malformed
+        self.cell_errors = {}
+        self._decoder, self._wanted, self._columns, self._rows = decoder, wanted, columns, rows
+
+    def pack(self, rows: NDArray[np.intp] | None = None) -> Packed:
+        """The rows as the graph takes them. Keys that are no column of the model are passed over."""
+        records = self.records(rows)
+        wanted = self._wanted
+        if any(row.keys() != wanted for row in records):
+            records = [self._select(row) for row in records]
+        return self._decoder.decode_rows(records)
+
+    def table(self, rows: NDArray[np.intp] | None = None) -> pa.Table:
+        """The rows as a table; ArgumentError where a column that the model does not read changes its type."""
+        records = self.records(rows)
+        known = set(self._columns.names)
+        for position, row in enumerate(records):
+            if not row.keys() <= known:
+                extra = ", ".join(repr(name) for name in row.keys() - known)
+                number = self.numbers[position if rows is None else rows[position]]
+                raise ArgumentError(f"row {number} has {extra}, which the first rows have not; {_WAY_OUT}")
+        return pa.table([self._column(field, records) for field in self._columns], schema=self._columns)
+
+    def text(self, rows: NDArray[np.intp] | None = None) -> pa.Table:
+        """The rows with every value spelled so that reading it back gives the same value."""
+        table = self.table(rows)
+        return pa.table([as_text(column) for column in table.columns], names=table.column_names)
+
+    def records(self, rows: NDArray[np.intp] | None = None) -> list[dict[str, Any]]:
+        """The rows as they stand in the file."""
+        return self._rows if rows is None else [self._rows[position] for position in rows.tolist()]
+
+    def raw(self, position: int) -> dict[str, Any]:
+        """One row as it stands in the file."""
+        return self._rows[position]
+
+    def _select(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The columns of the model; all that was sent where one is missing, so that its nearest name is found."""
+        if row.keys() >= self._wanted:
+            return {name: row[name] for name in self._wanted}
+        return row
+
+    def _column(self, field: pa.Field, records: list[dict[str, Any]]) -> pa.Array:
+        values = [row.get(field.name) for row in records]
+        if field.type == pa.float64():
+            values = [_NUMBERS.get(value, value) if isinstance(value, str) else value for value in values]
+        try:
+            return pa.array(values, field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+            raise ArgumentError(
+                f"column {field.name!r} is {field.type} in the first rows and something else in rows "
+                f"{self.numbers[0]} to {self.numbers[-1]}; {_WAY_OUT}"
+            ) from error
+
+
+_WAY_OUT = "write the output as .jsonl, or leave the input columns out with --only-predictions"
+
+
+class JsonLinesSource(Source):
+    """A file of JSON lines. Blank lines are passed over.
+
+    The types of columns that the model does not read are those of the first batch.
+    """
+
+    def __init__(self, file: Path | BinaryIO, form: FileFormat, schema: Schema, batch_rows: int) -> None:
+        self._stream = ByteStream(file, form)
+        self._batch_rows = batch_rows
+        self._decoder = RowDecoder(schema)
+        self._types = {c.name: ARROW_TYPES[c.type] for c in schema.columns if c.input is not None}
+        self._wanted = frozenset(self._types)
+        self._blank_lines: list[int] = []
+        self._batches = self._read()
+        self._first = next(self._batches, None)
+
+    @property
+    def fraction(self) -> float | None:
+        """How much of the file has been read."""
+        return self._stream.fraction
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The rows, cut into batches."""
+        if self._first is not None:
+            yield self._first
+            yield from self._batches
+
+    def line(self, number: int) -> int | None:
+        """The line of a row: its number, and the blank lines before it."""
+        line = number
+        for blank in self._blank_lines:
+            if blank > line:
+                break
+            line += 1
+        return line
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+    def _read(self) -> Iterator[JsonLinesBatch]:
+        start = 1
+        first = True
+        for lines in self._lines():
+            rows, malformed = _decode(lines, start)
+            numbers = np.arange(start, start + len(lines), dtype=np.int64)
+            if malformed:
+                numbers = numbers[~np.isin(numbers, [row.number for row in malformed])]
+            if first:
+                self.schema = _find_columns(rows, self._types)
+                first = False
+            start += len(lines)
+            yield JsonLinesBatch(self._decoder, self._wanted, self.schema, rows, numbers, tuple(malformed))
+        if first:
+            self.schema = pa.schema(list(self._types.items()))
+
+    def _lines(self) -> Iterator[list[bytes]]:
+        """Lines that are not blank, at most `batch_rows` at a time."""
+        rest = b""
+        number = 0
+        first = True
+        while True:
+            data = self._stream.read(_BLOCK) or b""
+            if first:
+                data = data.removeprefix(b"\xef\xbb\xbf")
+                first = False
+            lines = (rest + data).split(b"\n")
+            rest = lines.pop() if data else b""
+            if len(rest) > _LONGEST:
+                raise ArgumentError(
+                    f"line {number + len(lines) + 1} of {self._stream.label} is longer than {_LONGEST >> 20} MiB; "
+                    "JSON lines hold one object a line"
+                )
+            if not data and lines == [b""]:
+                return
+            full = [line for line in lines if line.strip()]
+            if len(full) < len(lines):
+                self._blank_lines += [number + i for i, line in enumerate(lines, 1) if not line.strip()]
+            number += len(lines)
+            for offset in range(0, len(full), self._batch_rows):
+                yield full[offset : offset + self._batch_rows]
+            if not data:
+                return
+
+
+def _decode(lines: list[bytes], start: int) -> tuple[list[dict[str, Any]], list[Malformed]]:
+    try:
+        return _OBJECT.decode_lines(b"\n".join(lines)), []
+    except msgspec.DecodeError:
+        pass
+    rows: list[dict[str, Any]] = []
+    malformed: list[Malformed] = []
+    for number, line in enumerate(lines, start):
+        try:
+            rows.append(_OBJECT.decode(line))
+        except msgspec.DecodeError as error:
+            text = line.decode("utf-8", "backslashreplace").strip()
+            got = f"{text[:_SHOWN]!r}{'...' if len(text) > _SHOWN else ''} ({error})"
+            fix = "write NaN as null" if "NaN" in text else "write one object a line"
+            malformed.append(Malformed(number, CellError(number - 1, None, "a JSON object", got, fix), text))
+    return rows, malformed
+
+
+def _find_columns(rows: Sequence[dict[str, Any]], types: dict[str, pa.DataType]) -> pa.Schema:
+    names: dict[str, None] = {}
+    for row in rows:
+        names.update(dict.fromkeys(row))
+    fields = []
+    for name in names:
+        kind = types.get(name)
+        if kind is None:
+            try:
+                kind = pa.array([row.get(name) for row in rows]).type
+            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+                kind = pa.string()
+        fields.append((name, pa.string() if pa.types.is_null(kind) else kind))
+    return pa.schema(fields)
