@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from afterfit.errors import CellError
     from afterfit.schema import Packed
 
-Positions = "NDArray[np.intp] | None"
-"""Which rows of a batch, in ascending order; None for all of them."""
-
-
 @dataclass(frozen=True, slots=True)
 class Malformed:
     """A row that could not be cut into cells. `number` counts the data rows of the file from 1."""
@@ -30,11 +26,11 @@ class Malformed:
 
 
 class Batch(ABC):
-    """Some rows of a file.
+    """Some rows of a file. Where `rows` is asked for: positions in ascending order, or None for all rows.
 
-    `numbers` int64 `[n]`: the number of each row among the data rows of the file, counted from 1. `malformed`:
-    rows up to the last of these that could not be cut into cells, and so are not among them. `cell_errors`: by
-    position in the batch, what could not be converted to the type of its column.
+    `numbers` int64 `[n]`: the number of each row among the data rows of the file, counted from 1.
+    `malformed`: rows up to the last of these that could not be cut into cells, and so are not among them.
+    `cell_errors`: by position in the batch, what could not be converted to the type of its column.
     """
 
     numbers: NDArray[np.int64]
@@ -43,7 +39,7 @@ class Batch(ABC):
 
     @abstractmethod
     def pack(self, rows: NDArray[np.intp] | None = None) -> Packed:
-        """The rows as the graph takes them; SchemaError (whose rows count within `rows`) if they do not fit."""
+        """The rows as the graph takes them; SchemaError, whose rows count within `rows`, if they do not fit."""
 
     @abstractmethod
     def table(self, rows: NDArray[np.intp] | None = None) -> pa.Table:
@@ -65,8 +61,8 @@ class Batch(ABC):
 class Source(ABC):
     """A file that is read in batches.
 
-    `schema`: names and types of the columns. `fraction`: how much of the file has been read, from 0 to 1; None
-    where its size is not known.
+    `schema`: names and types of the columns. `fraction`: how much of the file has been read, from 0 to 1;
+    None where its size is not known.
     """
 
     schema: pa.Schema
@@ -78,7 +74,7 @@ class Source(ABC):
 
     @abstractmethod
     def __iter__(self) -> Iterator[Batch]:
-        """The batches, in order; can be asked for once. Raises ArgumentError where the file breaks its format."""
+        """The batches, in order, once. Raises ArgumentError where the file breaks its format."""
 
     def line(self, number: int) -> int | None:
         """The physical line on which data row `number` begins, counted from 1; None where it is not known."""
