@@ -99,6 +99,7 @@ def _draw_head(out: Console, bundle: Bundle, path: Path) -> None:
     head.add_column(style="bold")
     head.add_column(overflow="fold")
     methods = ", ".join(f"{method} -> {output}" for method, output in manifest.entry_points.items())
+    size = path.stat().st_size
     facts = {
         "name": f"{manifest.name} ({manifest.task})",
         "description": manifest.description or "",
@@ -106,7 +107,7 @@ def _draw_head(out: Console, bundle: Bundle, path: Path) -> None:
         "methods": methods,
         "version": bundle.version,
         "digest": f"sha256:{bundle.digest}",
-        "file": f"format {manifest.format}, {path.stat().st_size:,} bytes, saved by {manifest.lineage.saved_by}",
+        "file": f"format {manifest.format}, {size:,} bytes, saved by {manifest.lineage.saved_by}",
         "data": f"{manifest.lineage.data_rows:,} rows, sha256:{manifest.lineage.data_sha256}",
         "proved": parity_in_words(manifest.parity),
     }
@@ -121,9 +122,10 @@ def parity_in_words(parity: Parity) -> str:
     """What was proved when the bundle was saved, as a sentence."""
     ties = f" ({parity.ties:,} exact ties apart)" if parity.ties else ""
     return (
-        f"{parity.rows:,} of {parity.rows_given:,} rows and {parity.golden_rows:,} golden rows were replayed when it "
-        f"was saved: {parity.labels_different:,} labels differ{ties}; the largest error of a number is "
-        f"{parity.max_error:.1e} of its output's scale, {parity.tolerance:.0e} is allowed ({parity.precision})"
+        f"{parity.rows:,} of {parity.rows_given:,} rows and {parity.golden_rows:,} golden rows were replayed "
+        f"when it was saved: {parity.labels_different:,} labels differ{ties}; the largest error of a number "
+        f"is {parity.max_error:.1e} of its output's scale, {parity.tolerance:.0e} is allowed "
+        f"({parity.precision})"
     )
 
 

@@ -45,7 +45,7 @@ Examples:
     type=click.Path(dir_okay=False, path_type=Path),
     help="Where skipped rows go.  [default: OUTPUT with the suffix .rejected.jsonl]",
 )
-@click.option("--only-predictions", is_flag=True, help="Leave the columns of the input out.")
+@click.option("--only-predictions", is_flag=True, help="Leave out the columns of the input.")
 @click.option(
     "--prefix", default="", metavar="TEXT", help="Put TEXT before the names of the answers' columns."
 )
@@ -59,14 +59,14 @@ Examples:
 @click.option(
     "--delimiter",
     metavar="CHAR",
-    help="What parts the cells of a CSV input.  [default: a comma; a tab in .tsv]",
+    help="What parts the cells of a CSV.  [default: a comma; a tab in .tsv]",
 )
 @click.option("--force", is_flag=True, help="Replace OUTPUT if it exists.")
 @click.option("--json", "as_json", is_flag=True, help="Print a report as JSON; needs -o.")
 @click.pass_context
 def predict(
     ctx: click.Context,
-    /,
+    *,
     bundle: Path,
     source: str,
     output: Path | None,
@@ -81,10 +81,10 @@ def predict(
 ) -> None:
     """Score every row of INPUT with the model in BUNDLE.
 
-    INPUT is CSV (.csv, .tsv), JSON lines (.jsonl, .ndjson), Parquet (.parquet) or Arrow (.arrow, .feather, .ipc), may
-    be larger than memory, and the texts may end in .gz; - reads CSV from standard input. The output has the
-    columns of the input, then prediction and one probability_CLASS for every class. Without -o it is CSV on standard
-    output. It is written under a temporary name and renamed when it is complete.
+    INPUT is CSV (.csv, .tsv), JSON lines (.jsonl, .ndjson), Parquet (.parquet) or Arrow (.arrow, .feather,
+    .ipc), may be larger than memory, and the texts may end in .gz; - reads CSV from standard input. The
+    output has the columns of the input, then prediction and one probability_CLASS for every class. Without
+    -o it is CSV on standard output. It is written under a temporary name and renamed when it is complete.
 
     In CSV an empty cell is a missing value; in a column of text, "" in quotes is empty text. The types of cells
     are those of the model's columns, so 001 stays text where the model takes text.

@@ -8,7 +8,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 import msgspec
@@ -19,7 +19,7 @@ from afterfit.runtime._files import AtomicFile, FileFormat, find_format, open_si
 from afterfit.runtime._scoring import Answers, RejectedRow, ScoredBatch, score
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from afterfit.runtime._files import Sink, Source
@@ -128,18 +128,15 @@ class Job:
         if output is not None:
             output.commit()
         else:
-            click.get_binary_stream("stdout").flush()
+            sys.stdout.buffer.flush()
 
     def _stop(self, batch: ScoredBatch, scored: int) -> NotScoredError:
         """The error for the first batch with bad rows."""
         label = "standard input" if self.source is None else str(self.source)
         count = len(batch.rejected)
         more = "" if batch.complete else "at least "
-        lines = [f"{more}{count:,} row{'s' * (count > 1)} of {label} cannot be scored; nothing was written"]
-        if self.output is None and scored:
-            lines = [
-                f"{more}{count:,} row{'s' * (count > 1)} of {label} cannot be scored; the output is cut short"
-            ]
+        kept = "the output is cut short" if self.output is None and scored else "nothing was written"
+        lines = [f"{more}{count:,} row{'s' * (count > 1)} of {label} cannot be scored; {kept}"]
         mistakes = [(row, error) for row in batch.rejected for error in row.errors]
         for row, error in mistakes[:SHOWN]:
             place = f"row {row.number}" + (f" (line {row.line})" if row.line is not None else "")
@@ -158,12 +155,12 @@ class Job:
             if form.kind != "csv":
                 raise click.UsageError("--delimiter is for CSV")
             form = FileFormat("csv", self.delimiter, form.gzip)
-        file = self.source if self.source is not None else click.get_binary_stream("stdin")
+        file = self.source if self.source is not None else sys.stdin.buffer
         return open_source(file, form, schema, batch_rows=self.batch_rows)
 
     def _open_output(self, stack: ExitStack) -> tuple[AtomicFile | None, BinaryIO]:
         if self.output is None:
-            return None, cast("BinaryIO", click.get_binary_stream("stdout"))
+            return None, sys.stdout.buffer
         output = AtomicFile(self.output)
         stack.callback(output.discard)
         return output, output.file

@@ -86,11 +86,15 @@ def shows_progress() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def _stand_still(fraction: float | None, note: str) -> None:
+    del fraction, note
+
+
 @contextmanager
 def progress_bar(label: str, *, shown: bool) -> Iterator[Callable[[float | None, str], None]]:
     """A progress bar on standard error, and the function that moves it: the fraction done, and a note."""
     if not shown:
-        yield lambda fraction, note: None
+        yield _stand_still
         return
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

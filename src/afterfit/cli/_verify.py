@@ -70,7 +70,8 @@ def verify(ctx: click.Context, bundle: Path, as_json: bool) -> None:
 def _list_checks(model: Model, report: Report) -> list[Check]:
     files = model.manifest.files
     size = sum(record.size for record in files.values())
-    replay = f"{report.golden_rows} rows answered as saved, largest error {report.max_error:.1e} of {report.tolerance:.0e}"
+    error = f"largest error {report.max_error:.1e}, {report.tolerance:.0e} is allowed"
+    replay = f"{report.golden_rows} rows answered as saved, {error}"
     if not report.ok:
         more = len(report.failures) - SHOWN
         lines = [*report.failures[:SHOWN], *([f"and {more} more"] if more > 0 else [])]

@@ -77,7 +77,7 @@ class Answers:
 
         types = {"float": pa.float64(), "integer": pa.int64(), "boolean": pa.bool_(), "string": pa.string()}
         self.outputs = schema.outputs
-        self._names = {output.name: _find_names(output) for output in schema.outputs}
+        self._names = {output.name: _find_names(output, schema) for output in schema.outputs}
         self.schema = pa.schema(
             [
                 (prefix + name, types[output.type])
@@ -96,8 +96,8 @@ class Answers:
         taken = [name for name in self.schema.names if name in columns.names]
         if taken:
             raise ArgumentError(
-                f"the input has a column called {', '.join(map(repr, taken))} already; name the answers otherwise "
-                "with --prefix model_, or leave the input columns out with --only-predictions"
+                f"the input has a column called {', '.join(map(repr, taken))} already; name the answers "
+                "otherwise with --prefix model_, or leave the input columns out with --only-predictions"
             )
 
     def table(self, found: dict[str, NDArray[Any]]) -> pa.Table:
@@ -185,7 +185,7 @@ def _reject(batch: Batch, source: Source, bad: dict[int, list[CellError]]) -> tu
     return tuple(replace(row, line=source.line(row.number)) for row in rejected)
 
 
-def _find_names(output: Output) -> list[str]:
+def _find_names(output: Output, schema: Schema) -> list[str]:
     if output.name == "prediction" and len(output.shape) == 1:
         return ["prediction"]
     stem = _ITEM_PREFIX.get(output.name, output.name)
@@ -193,5 +193,7 @@ def _find_names(output: Output) -> list[str]:
         return [stem]
     if output.columns is not None:
         return list(output.columns)
-    labels = range(output.shape[1]) if output.classes is None else output.classes
+    prediction = schema.output("prediction")
+    classes = prediction.classes if prediction is not None and output.name in _ITEM_PREFIX else None
+    labels = classes if classes is not None else range(output.shape[1])
     return [f"{stem}_{label}" for label in labels]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from afterfit.errors import CellError
     from afterfit.schema import Packed
 
+
 @dataclass(frozen=True, slots=True)
 class Malformed:
     """A row that could not be cut into cells. `number` counts the data rows of the file from 1."""
@@ -26,7 +27,7 @@ class Malformed:
 
 
 class Batch(ABC):
-    """Some rows of a file. Where `rows` is asked for: positions in ascending order, or None for all rows.
+    """Some rows of a file. `rows`: positions in ascending order, or None for all rows.
 
     `numbers` int64 `[n]`: the number of each row among the data rows of the file, counted from 1.
     `malformed`: rows up to the last of these that could not be cut into cells, and so are not among them.
@@ -39,7 +40,7 @@ class Batch(ABC):
 
     @abstractmethod
     def pack(self, rows: NDArray[np.intp] | None = None) -> Packed:
-        """The rows as the graph takes them; SchemaError, whose rows count within `rows`, if they do not fit."""
+        """The rows as the graph takes them; SchemaError, its rows counted in `rows`, if they do not fit."""
 
     @abstractmethod
     def table(self, rows: NDArray[np.intp] | None = None) -> pa.Table:

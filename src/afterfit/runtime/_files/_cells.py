@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from afterfit.schema import Column, LogicalType
+    from afterfit.schema import Column
 
 ARROW_TYPES: dict[str, pa.DataType] = {
     "float": pa.float64(),
@@ -35,13 +35,13 @@ _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$|^[+-]?(inf|Inf|I
 _SHORT_INTEGER = r"^-?[0-9]{1,18}(\.0*)?$"
 _INT64 = range(-(2**63), 2**63)
 
-EXPECTED: dict[LogicalType, str] = {
+EXPECTED: dict[str, str] = {
     "float": "a number",
     "integer": "a whole number",
     "boolean": "true or false",
     "string": "text",
 }
-FIXES: dict[LogicalType, str] = {
+FIXES: dict[str, str] = {
     "float": "write digits with a point for the fraction, or leave the cell empty if it is missing",
     "integer": "write digits without a fraction, or leave the cell empty if it is missing",
     "boolean": "write true or false (or 1 or 0), or leave the cell empty if it is missing",
@@ -124,7 +124,7 @@ def _booleans(cells: pa.Array) -> tuple[pa.Array, NDArray[np.intp]]:
     return values, _where(pc.and_(pc.is_valid(cells), pc.invert(known)))
 
 
-_CONVERSIONS: dict[LogicalType, Callable[[pa.Array], tuple[pa.Array, NDArray[np.intp]]]] = {
+_CONVERSIONS: dict[str, Callable[[pa.Array], tuple[pa.Array, NDArray[np.intp]]]] = {
     "float": _floats,
     "integer": _integers,
     "boolean": _booleans,

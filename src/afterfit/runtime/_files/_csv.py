@@ -71,7 +71,7 @@ class CsvBatch(TableBatch):
         return take(self._texts, rows)
 
     def raw(self, position: int) -> dict[str, Any]:
-        """The cells of a row as they stand in the file; bytes that are not UTF-8 are written `\\xff`."""
+        """The cells of a row as they stand in the file; bytes that are not UTF-8 are escaped."""
         cells = {name: array[position].as_py() for name, array in self._cells.items()}
         return {
             name: None if cell is None else cell.decode("utf-8", "backslashreplace")
@@ -119,8 +119,8 @@ class CsvSource(Source):
             yield CsvBatch(self._schema, nothing, np.empty(0, np.int64), tuple(self._malformed))
 
     def line(self, number: int) -> int | None:
-        """The physical line of a row; None when reading a stream, which cannot be read again."""
-        if not isinstance(self._file, Path):
+        """The physical line of a row; None for a stream, which cannot be read again."""
+        if not (isinstance(self._file, Path) and self._file.is_file()):
             return None
         if self._lines is None or self._lines.number > number:
             self._lines = LineFinder(self._file, self._format, len(self.names))
@@ -178,7 +178,7 @@ class CsvSource(Source):
         return "skip"
 
     def _number_rows(self, start: int, rows: int) -> tuple[NDArray[np.int64], tuple[Malformed, ...]]:
-        """The numbers of the next rows, with those left out that did not parse; and these, up to the last row."""
+        """The numbers of the next rows, without those that did not parse; and these, up to the last row."""
         if not self._malformed:
             return np.arange(start, start + rows, dtype=np.int64), ()
         gaps = [row.number for row in self._malformed]
@@ -206,12 +206,13 @@ class CsvSource(Source):
 
     def _explain(self, message: str) -> str:
         if "straddling" in message or "block size" in message:
-            return f"a row of {self._stream.label} is longer than {_BLOCK >> 20} MiB; is there a quote that is never closed?"
+            size = f"{_BLOCK >> 20} MiB"
+            return f"a row of {self._stream.label} is longer than {size}; is a quote never closed?"
         return f"{self._stream.label} cannot be read as CSV: {message.splitlines()[0]}"
 
 
 class LineFinder:
-    """Finds the physical lines of rows by reading the file once more; rows are asked for in ascending order."""
+    """Finds the physical lines of rows by reading the file once more; rows are asked for in order."""
 
     def __init__(self, file: Path, form: FileFormat, columns: int) -> None:
         text = io.TextIOWrapper(
@@ -240,19 +241,15 @@ def _read_header(stream: ByteStream, delimiter: str) -> list[str]:
     head = stream.peek(_HEAD)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ArgumentError(f"{stream.label} is UTF-16; save it as UTF-8")
+    # What is not UTF-8 further down is reported with its row.
+    text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     try:
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(head)
-        names = next(
-            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row), None
-        )
-    except (UnicodeDecodeError, csv.Error) as error:
-        # Bytes that are not UTF-8 further down are reported with their row.
-        text = head.decode("utf-8-sig", "replace")
-        names = next(
-            (row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row), None
-        )
-        if names is None or any("\ufffd" in name for name in names):
-            raise ArgumentError(f"the header of {stream.label} is not UTF-8 text: {error}") from error
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        names = next((row for row in rows if row), None)
+        for name in names or ():
+            name.encode("utf-8")
+    except (UnicodeEncodeError, csv.Error) as error:
+        raise ArgumentError(f"the header of {stream.label} is not a line of UTF-8 text") from error
     if names is None:
         raise ArgumentError(f"{stream.label} is empty; a header with the names of the columns is needed")
     return names
@@ -279,7 +276,7 @@ def _forgive_unicode(default: Any, event: Any) -> None:
 
 @contextmanager
 def _quiet_handler() -> Iterator[None]:
-    """pyarrow prints a traceback where a row is both ragged and not UTF-8; it raises ArrowInvalid all the same."""
+    """Keep pyarrow from printing a traceback for a ragged row that is not UTF-8; it raises all the same."""
     default = sys.unraisablehook
     sys.unraisablehook = partial(_forgive_unicode, default)
     try:

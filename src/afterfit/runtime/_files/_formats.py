@@ -77,7 +77,7 @@ def open_source(
 
 
 def open_sink(file: BinaryIO, form: FileFormat, columns: pa.Schema | None, answers: pa.Schema) -> Sink:
-    """Write scored rows to `file`: the columns of the source, unless None is given for them, then the answers."""
+    """Write scored rows to `file`: the columns of the source, unless that is None, then the answers."""
     _require_pyarrow()
     from afterfit.runtime._files import _write
 

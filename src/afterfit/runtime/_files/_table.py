@@ -72,7 +72,8 @@ class ParquetSource(Source):
     @property
     def fraction(self) -> float | None:
         """How many of the rows have been read."""
-        return self._rows / max(1, self._file.metadata.num_rows)
+        total: int = self._file.metadata.num_rows
+        return self._rows / max(1, total)
 
     def __iter__(self) -> Iterator[Batch]:
         """The rows, cut into batches."""
@@ -156,7 +157,7 @@ def explained(label: str, form: str) -> Iterator[None]:
 
 
 def check_columns(schema: Schema, columns: pa.Schema, label: str) -> None:
-    """SchemaError if a column is missing or has a type that cannot hold its values; ArgumentError if one is double."""
+    """SchemaError if a column is missing or of a type of no use; ArgumentError if two have one name."""
     double = sorted({name for name in columns.names if columns.names.count(name) > 1})
     if double:
         raise ArgumentError(f"{label} has more than one column called {', '.join(map(repr, double))}")
@@ -182,7 +183,7 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def as_plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column without dictionaries; dates and times as text; narrow floats as float64, which spells them exactly."""
+    """A column without dictionaries; dates and times as text; narrow floats as float64, spelled exactly."""
     kind = column.type
     if pa.types.is_dictionary(kind):
         return as_plain(pc.cast(column, kind.value_type))

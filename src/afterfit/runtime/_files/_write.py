@@ -65,9 +65,9 @@ class CsvSink(_TextSink):
             return
         cells = [self._quote(column.combine_chunks().cast(pa.large_string())) for column in table.columns]
         lines = pc.binary_join_element_wise(
-            *cells, self._delimiter, null_handling="replace", null_replacement=""
+            *cells, _text(self._delimiter), null_handling="replace", null_replacement=""
         )
-        lines = pc.binary_join_element_wise(lines, pa.scalar("", pa.large_string()), "\n")
+        lines = pc.binary_join_element_wise(lines, _text(""), _text("\n"))
         for chunk in lines.chunks if isinstance(lines, pa.ChunkedArray) else [lines]:
             # The strings of a column lie end to end in one buffer: the file is that buffer.
             _, offsets, data = chunk.buffers()
@@ -75,15 +75,25 @@ class CsvSink(_TextSink):
             self._file.write(memoryview(data)[ends[chunk.offset] : ends[chunk.offset + len(chunk)]])
 
     def _quote(self, cells: pa.Array) -> pa.Array:
+        if not self._may_need_quotes(cells):
+            return cells
         special = pc.or_(
             pc.match_substring_regex(cells, f'["\\r\\n{_escape(self._delimiter)}]'),
             pc.equal(pc.binary_length(cells), 0),
         )
-        if not pc.any(special).as_py():
-            return cells
-        mark = pa.scalar('"', pa.large_string())
-        quoted = pc.binary_join_element_wise(mark, pc.replace_substring(cells, '"', '""'), mark, "")
+        escaped = pc.replace_substring(cells, '"', '""')
+        quoted = pc.binary_join_element_wise(_text('"'), escaped, _text('"'), _text(""))
         return pc.if_else(special, quoted, cells)
+
+    def _may_need_quotes(self, cells: pa.Array) -> bool:
+        """Whether any cell is empty, or the bytes of all of them hold a character that needs quotes."""
+        if pc.min(pc.binary_length(cells)).as_py() == 0:
+            return True
+        content = cells.buffers()[2]
+        if content is None:
+            return False
+        found = content.to_pybytes()
+        return any(mark.encode() in found for mark in ('"', "\r", "\n", self._delimiter))
 
 
 class JsonLinesSink(_TextSink):
@@ -154,6 +164,10 @@ class ArrowSink(Sink):
     def finish(self) -> None:
         """Write the footer."""
         self._writer.close()
+
+
+def _text(value: str) -> pa.Scalar:
+    return pa.scalar(value, pa.large_string())
 
 
 def _escape(delimiter: str) -> str:
