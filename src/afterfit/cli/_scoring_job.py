@@ -78,6 +78,7 @@ class Job:
             if rejects is not None:
                 stack.callback(rejects.discard)
             sink = open_sink(file, into, columns, answers.schema)
+            stack.callback(sink.close)
             batches = score(model, source, answers, sift=rejects is not None)
             scored, rejected = self._copy(batches, sink, rejects)
             report = {

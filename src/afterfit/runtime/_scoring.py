@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -141,38 +141,46 @@ def _pack(
 ) -> tuple[Packed | None, NDArray[np.intp] | None, dict[int, list[CellError]], bool]:
     """The good rows packed, which they are, mistakes by position, and whether all were looked for."""
     bad = {position: list(errors) for position, errors in batch.cell_errors.items()}
-    rows: NDArray[np.intp] | None = None
-    complete = True
-    while len(batch.numbers) if rows is None else len(rows):
-        # The first pass takes every row, also those with cells that could not be converted, for there may be
-        # more mistakes in them. The next take the rows with no mistake so far.
+    count = len(batch.numbers)
+    start = 0
+    while start < count:
+        # Rows with cells that could not be converted are looked at too, for there may be more mistakes in them.
         try:
-            packed = batch.pack(rows)
+            packed = batch.pack(np.arange(start, count) if start else None)
         except SchemaError as error:
-            _add_errors(error, rows, batch, bad)
-            complete = not error.truncated
+            start = _add_errors(error, start, batch, bad)
+            if not sift:
+                return None, np.empty(0, np.intp), bad, start == count
         else:
-            if rows is not None or not bad:
-                return packed, rows, bad, True
-        if not sift:
-            break
-        rows = np.array([position for position in range(len(batch.numbers)) if position not in bad], np.intp)
-    return None, np.empty(0, np.intp), bad, complete or sift
+            if not bad:
+                return packed, None, bad, True
+            start = count
+    good = np.array([position for position in range(count) if position not in bad], np.intp)
+    return batch.pack(good) if sift and len(good) else None, good, bad, True
 
 
-def _add_errors(
-    error: SchemaError, rows: NDArray[np.intp] | None, batch: Batch, bad: dict[int, list[CellError]]
-) -> None:
-    """Sort mistakes by position in the batch; raise those that are not in a row."""
-    if not error.errors or any(cell.row is None for cell in error.errors):
+def _add_errors(error: SchemaError, start: int, batch: Batch, bad: dict[int, list[CellError]]) -> int:
+    """Sort mistakes in the rows from `start` on by position; the position up to which all are known.
+
+    Raises mistakes that are not in a row.
+    """
+    listed = [(cell.row, cell) for cell in error.errors if cell.row is not None]
+    if not listed or len(listed) < len(error.errors):
         raise error
-    converted = {(position, cell.column) for position, errors in bad.items() for cell in errors}
-    for cell in error.errors:
-        position = cast("int", cell.row) if rows is None else int(rows[cast("int", cell.row)])
-        # A cell that could not be converted is missing from what was packed, which is no mistake of its own.
+    stop = len(batch.numbers)
+    if error.truncated:
+        # Mistakes come in order of rows, and there may be more in the last row: it is looked at again, unless
+        # it has filled the list alone.
+        last = listed[-1][0]
+        stop = start + max(last, 1)
+        listed = [(row, cell) for row, cell in listed if row < last] or listed
+    # A cell that could not be converted is missing from what was packed, which is no mistake of its own.
+    converted = {(position, cell.column) for position, cells in batch.cell_errors.items() for cell in cells}
+    for row, cell in listed:
+        position = start + row
         if (position, cell.column) not in converted:
-            number = int(batch.numbers[position])
-            bad.setdefault(position, []).append(replace(cell, row=number - 1))
+            bad.setdefault(position, []).append(replace(cell, row=int(batch.numbers[position]) - 1))
+    return stop
 
 
 def _reject(batch: Batch, source: Source, bad: dict[int, list[CellError]]) -> tuple[RejectedRow, ...]:

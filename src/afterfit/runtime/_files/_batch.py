@@ -97,3 +97,7 @@ class Sink(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Write what a file of this format ends with. Leaves the underlying file open."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything up; nothing is written to the file any more."""

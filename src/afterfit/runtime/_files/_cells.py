@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -78,10 +79,12 @@ def convert_cells(column: Column, cells: pa.Array) -> tuple[pa.Array, NDArray[np
 
 
 def _floats(cells: pa.Array) -> tuple[pa.Array, NDArray[np.intp]]:
-    try:
-        return pc.cast(cells, pa.float64()), np.empty(0, np.intp)
-    except pa.ArrowInvalid:
-        cells = _trim(cells)
+    with suppress(pa.ArrowInvalid):
+        values = pc.cast(cells, pa.float64())
+        # Words such as `-nan`, which pyarrow takes for numbers, are left to the pattern.
+        if pc.all(pc.is_finite(values)).as_py() is not False:
+            return values, np.empty(0, np.intp)
+    cells = _trim(cells)
     return _cast_matching(cells, _NUMBER, lambda good: pc.cast(good, pa.float64()))
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from typing import TYPE_CHECKING, BinaryIO, cast
+import io
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 import pyarrow as pa
@@ -16,6 +17,7 @@ from afterfit.runtime._files._table import as_records, as_text
 
 if TYPE_CHECKING:
     import numpy as np
+    from _typeshed import ReadableBuffer
     from numpy.typing import NDArray
 
     from afterfit.runtime._files._formats import FileFormat
@@ -23,19 +25,41 @@ if TYPE_CHECKING:
 _ROW_GROUP = 131_072
 
 
+class _Tap(io.RawIOBase):
+    """What writers write to: the file until it is shut, and nowhere from then on.
+
+    Writers of pyarrow and gzip write an end when they are disposed of, even of a file that was given up.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file: BinaryIO | None = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: ReadableBuffer) -> int:
+        return len(memoryview(data)) if self._file is None else self._file.write(data)
+
+    def shut(self) -> None:
+        self._file = None
+
+
 class _TextSink(Sink):
     """A file of text, compressed where its name says so."""
 
     def __init__(self, file: BinaryIO, form: FileFormat) -> None:
-        self._file = file
-        if form.gzip:
-            # No time and no name in the header: the same rows give the same bytes.
-            self._file = cast("BinaryIO", gzip.GzipFile("", "wb", 6, file, mtime=0))
-        self._compressed = form.gzip
+        self._tap = _Tap(file)
+        # No time and no name in the header: the same rows give the same bytes.
+        self._gzip = gzip.GzipFile("", "wb", 6, self._tap, mtime=0) if form.gzip else None
+        self._file: gzip.GzipFile | _Tap = self._gzip or self._tap
 
     def finish(self) -> None:
-        if self._compressed:
-            self._file.close()
+        if self._gzip is not None:
+            self._gzip.close()
+
+    def close(self) -> None:
+        self._tap.shut()
+        self.finish()
 
 
 class CsvSink(_TextSink):
@@ -114,34 +138,58 @@ class JsonLinesSink(_TextSink):
         self._file.write(msgspec.json.Encoder().encode_lines(records))
 
 
-class ParquetSink(Sink):
+class _TableSink(Sink):
+    """A file of typed columns: those of the input, unless they are left out, and the answers."""
+
+    def __init__(self, file: BinaryIO, columns: pa.Schema | None, answers: pa.Schema) -> None:
+        self._tap = _Tap(file)
+        self._echo = columns is not None
+        self._schema = answers if columns is None else pa.schema([*columns, *answers])
+
+    def write(self, batch: Batch, rows: NDArray[np.intp] | None, answers: pa.Table) -> None:
+        columns = [*(batch.table(rows).columns if self._echo else ()), *answers.columns]
+        typed = [column.cast(field.type) for column, field in zip(columns, self._schema, strict=True)]
+        self._write_table(pa.table(typed, schema=self._schema))
+
+    def close(self) -> None:
+        self._tap.shut()
+        self._close_writer()
+
+    def _write_table(self, table: pa.Table) -> None:
+        raise NotImplementedError
+
+    def _close_writer(self) -> None:
+        raise NotImplementedError
+
+
+class ParquetSink(_TableSink):
     """A Parquet file, in row groups of about 131,072 rows."""
 
     def __init__(self, file: BinaryIO, columns: pa.Schema | None, answers: pa.Schema) -> None:
-        self._schema = _join(columns, answers)
-        self._echo = columns is not None
-        self._writer = pyarrow.parquet.ParquetWriter(pa.PythonFile(file, mode="w"), self._schema)
+        super().__init__(file, columns, answers)
+        self._writer = pyarrow.parquet.ParquetWriter(pa.PythonFile(self._tap, mode="w"), self._schema)
         self._waiting: list[pa.Table] = []
-
-    def write(self, batch: Batch, rows: NDArray[np.intp] | None, answers: pa.Table) -> None:
-        """Write rows."""
-        table = batch.table(rows) if self._echo else None
-        self._waiting.append(_beside(table, answers, self._schema))
-        if sum(table.num_rows for table in self._waiting) >= _ROW_GROUP:
-            self._flush()
 
     def finish(self) -> None:
         """Write the footer."""
         self._flush()
         self._writer.close()
 
+    def _write_table(self, table: pa.Table) -> None:
+        self._waiting.append(table)
+        if sum(waiting.num_rows for waiting in self._waiting) >= _ROW_GROUP:
+            self._flush()
+
     def _flush(self) -> None:
         if self._waiting:
             self._writer.write_table(pa.concat_tables(self._waiting), row_group_size=_ROW_GROUP)
             self._waiting = []
 
+    def _close_writer(self) -> None:
+        self._writer.close()
 
-class ArrowSink(Sink):
+
+class ArrowSink(_TableSink):
     """An Arrow IPC file or stream. Columns with dictionaries are written plain."""
 
     def __init__(
@@ -150,19 +198,18 @@ class ArrowSink(Sink):
         if columns is not None:
             # An IPC file cannot change a dictionary between batches, and batches of the input may.
             columns = pa.schema([_plain(field) for field in columns])
-        self._schema = _join(columns, answers)
-        self._echo = columns is not None
-        self._writer = (pyarrow.ipc.new_stream if stream else pyarrow.ipc.new_file)(
-            pa.PythonFile(file, mode="w"), self._schema
-        )
-
-    def write(self, batch: Batch, rows: NDArray[np.intp] | None, answers: pa.Table) -> None:
-        """Write rows."""
-        table = batch.table(rows) if self._echo else None
-        self._writer.write_table(_beside(table, answers, self._schema))
+        super().__init__(file, columns, answers)
+        opener = pyarrow.ipc.new_stream if stream else pyarrow.ipc.new_file
+        self._writer = opener(pa.PythonFile(self._tap, mode="w"), self._schema)
 
     def finish(self) -> None:
         """Write the footer."""
+        self._writer.close()
+
+    def _write_table(self, table: pa.Table) -> None:
+        self._writer.write_table(table)
+
+    def _close_writer(self) -> None:
         self._writer.close()
 
 
@@ -176,14 +223,3 @@ def _escape(delimiter: str) -> str:
 
 def _plain(field: pa.Field) -> pa.Field:
     return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-
-
-def _join(columns: pa.Schema | None, answers: pa.Schema) -> pa.Schema:
-    return answers if columns is None else pa.schema([*columns, *answers])
-
-
-def _beside(table: pa.Table | None, answers: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [*(table.columns if table is not None else ()), *answers.columns]
-    return pa.table(
-        [column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema
-    )
