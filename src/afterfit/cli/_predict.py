@@ -86,8 +86,8 @@ def predict(
     output has the columns of the input, then prediction and one probability_CLASS for every class. Without
     -o it is CSV on standard output. It is written under a temporary name and renamed when it is complete.
 
-    In CSV an empty cell is a missing value; in a column of text, "" in quotes is empty text. The types of cells
-    are those of the model's columns, so 001 stays text where the model takes text.
+    In CSV an empty cell is a missing value; in a column of text, "" in quotes is empty text. The types
+    of cells are those of the model's columns, so 001 stays text where the model takes text.
     """
     if as_json and output is None:
         raise click.UsageError(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -20,7 +23,6 @@ from afterfit.runtime._scoring import Answers, RejectedRow, ScoredBatch, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from afterfit.runtime._files import Sink, Source
 
@@ -67,8 +69,7 @@ class Job:
         self._check_paths()
         model = load(self.bundle)
         with ExitStack() as stack:
-            source = self._open_source(model.schema)
-            stack.callback(source.close)
+            source = self._open_source(model.schema, stack)
             answers = Answers(model.schema, self.prefix)
             columns = None if self.only_predictions else source.schema
             if columns is not None:
@@ -150,14 +151,22 @@ class Job:
         report = {"ok": False, "error": lines[0], "complete": batch.complete, "rejected": list(documents)}
         return NotScoredError("\n".join(lines), report)
 
-    def _open_source(self, schema: Any) -> Source:
+    def _open_source(self, schema: Any, stack: ExitStack) -> Source:
         form = FileFormat("csv") if self.source is None else find_format(str(self.source))
         if self.delimiter is not None:
             if form.kind != "csv":
                 raise click.UsageError("--delimiter is for CSV")
             form = FileFormat("csv", self.delimiter, form.gzip)
-        file = self.source if self.source is not None else sys.stdin.buffer
-        return open_source(file, form, schema, batch_rows=self.batch_rows)
+        path, label = self.source, None
+        if path is None:
+            # Kept in a file meanwhile, so that Ctrl-C works while we wait for more, and lines can be counted.
+            path = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="afterfit-"))) / "input.csv"
+            label = "standard input"
+            with path.open("wb") as kept:
+                shutil.copyfileobj(sys.stdin.buffer, kept, 1 << 20)
+        source = open_source(path, form, schema, batch_rows=self.batch_rows, label=label)
+        stack.callback(source.close)
+        return source
 
     def _open_output(self, stack: ExitStack) -> tuple[AtomicFile | None, BinaryIO]:
         if self.output is None:

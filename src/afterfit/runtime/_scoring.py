@@ -144,7 +144,7 @@ def _pack(
     count = len(batch.numbers)
     start = 0
     while start < count:
-        # Rows with cells that could not be converted are looked at too, for there may be more mistakes in them.
+        # Rows with cells that could not be converted are looked at too: there may be more mistakes in them.
         try:
             packed = batch.pack(np.arange(start, count) if start else None)
         except SchemaError as error:

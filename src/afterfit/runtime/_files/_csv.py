@@ -8,8 +8,7 @@ import io
 import sys
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +22,7 @@ from afterfit.runtime._files._table import TableBatch, check_columns, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from afterfit.schema import Column, Schema
 
 _HEAD = 1 << 20
-_BLOCK = 4 << 20
+_BLOCK = 2 << 20
+"""Bytes read at a time, which no row may exceed. pyarrow reads 32 such blocks ahead."""
+
 _SHOWN = 40
 
 
@@ -86,10 +88,10 @@ class CsvSource(Source):
     lines are passed over, except where there is one column: there they are missing values.
     """
 
-    def __init__(self, file: Path | BinaryIO, form: FileFormat, schema: Schema, batch_rows: int) -> None:
-        self._file, self._format, self._schema, self._batch_rows = file, form, schema, batch_rows
-        self._stream = ByteStream(file, form)
-        self.names = _read_header(self._stream, form.delimiter)
+    def __init__(self, path: Path, form: FileFormat, schema: Schema, *, batch_rows: int, label: str) -> None:
+        self._path, self._format, self._schema = path, form, schema
+        self._batch_rows, self._label = batch_rows, label
+        self.names = _read_header(path, form, label)
         types = {
             column.name: ARROW_TYPES[column.type] for column in schema.columns if column.input is not None
         }
@@ -97,11 +99,15 @@ class CsvSource(Source):
         self._check_names()
         self._malformed: list[Malformed] = []
         self._lines: LineFinder | None = None
+        # Read by pyarrow alone: its threads would have to wait for Python to read from a Python file, and
+        # Python for them when they are given up.
+        self._file = pa.OSFile(str(path), mode="r")
+        self._size = max(1, path.stat().st_size)
 
     @property
     def fraction(self) -> float | None:
         """How much of the file has been read."""
-        return self._stream.fraction
+        return None if self._file.closed else min(1.0, self._file.tell() / self._size)
 
     def __iter__(self) -> Iterator[Batch]:
         """The rows, cut into batches."""
@@ -119,19 +125,17 @@ class CsvSource(Source):
             yield CsvBatch(self._schema, nothing, np.empty(0, np.int64), tuple(self._malformed))
 
     def line(self, number: int) -> int | None:
-        """The physical line of a row; None for a stream, which cannot be read again."""
-        if not (isinstance(self._file, Path) and self._file.is_file()):
-            return None
+        """The physical line of a row, found by reading the file once more."""
         if self._lines is None or self._lines.number > number:
-            self._lines = LineFinder(self._file, self._format, len(self.names))
+            self._lines = LineFinder(self._path, self._format, len(self.names))
         return self._lines.find(number)
 
     def close(self) -> None:
         """Close the file."""
-        self._stream.close()
+        self._file.close()
 
     def _blocks(self) -> Iterator[pa.RecordBatch]:
-        source = pa.PythonFile(self._stream, mode="r")
+        source = pa.CompressedInputStream(self._file, "gzip") if self._format.gzip else self._file
         try:
             with _quiet_handler():
                 reader = pyarrow.csv.open_csv(
@@ -159,6 +163,8 @@ class CsvSource(Source):
             return
         except pa.ArrowInvalid as error:
             raise ArgumentError(self._explain(str(error))) from error
+        except OSError as error:
+            raise ArgumentError(f"{self._label} is damaged or cut short: {error}") from error
 
     def _set_aside(self, row: Any) -> str:
         number = row.number - 1  # pyarrow counts the header
@@ -191,7 +197,7 @@ class CsvSource(Source):
 
     def _check_names(self) -> None:
         try:
-            check_columns(self._schema, self.schema, self._stream.label)
+            check_columns(self._schema, self.schema, self._label)
         except ArgumentError:
             raise
         except ValueError as error:
@@ -200,15 +206,15 @@ class CsvSource(Source):
             if len(self.names) > 1 or other is None:
                 raise
             raise ArgumentError(
-                f"the header of {self._stream.label} has one column, {_shorten(only)}; "
+                f"the header of {self._label} has one column, {_shorten(only)}; "
                 f"if {other!r} parts the cells, say so with --delimiter"
             ) from error
 
     def _explain(self, message: str) -> str:
         if "straddling" in message or "block size" in message:
             size = f"{_BLOCK >> 20} MiB"
-            return f"a row of {self._stream.label} is longer than {size}; is a quote never closed?"
-        return f"{self._stream.label} cannot be read as CSV: {message.splitlines()[0]}"
+            return f"a row of {self._label} is longer than {size}; is a quote never closed?"
+        return f"{self._label} cannot be read as CSV: {message.splitlines()[0]}"
 
 
 class LineFinder:
@@ -216,7 +222,10 @@ class LineFinder:
 
     def __init__(self, file: Path, form: FileFormat, columns: int) -> None:
         text = io.TextIOWrapper(
-            io.BufferedReader(ByteStream(file, form), 1 << 18), "utf-8", errors="replace", newline=""
+            io.BufferedReader(ByteStream(file, form, str(file)), 1 << 18),
+            "utf-8",
+            errors="replace",
+            newline="",
         )
         self._reader = csv.reader(text, delimiter=form.delimiter)
         self._columns = columns
@@ -237,21 +246,22 @@ class LineFinder:
         return self._line
 
 
-def _read_header(stream: ByteStream, delimiter: str) -> list[str]:
-    head = stream.peek(_HEAD)
+def _read_header(path: Path, form: FileFormat, label: str) -> list[str]:
+    with ByteStream(path, form, label) as stream:
+        head = io.BufferedReader(stream).read(_HEAD)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise ArgumentError(f"{stream.label} is UTF-16; save it as UTF-8")
+        raise ArgumentError(f"{label} is UTF-16; save it as UTF-8")
     # What is not UTF-8 further down is reported with its row.
     text = head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape")
     try:
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=form.delimiter)
         names = next((row for row in rows if row), None)
         for name in names or ():
             name.encode("utf-8")
     except (UnicodeEncodeError, csv.Error) as error:
-        raise ArgumentError(f"the header of {stream.label} is not a line of UTF-8 text") from error
+        raise ArgumentError(f"the header of {label} is not a line of UTF-8 text") from error
     if names is None:
-        raise ArgumentError(f"{stream.label} is empty; a header with the names of the columns is needed")
+        raise ArgumentError(f"{label} is empty; a header with the names of the columns is needed")
     return names
 
 

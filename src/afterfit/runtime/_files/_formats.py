@@ -53,27 +53,30 @@ def find_format(path: str) -> FileFormat:
 
 
 def open_source(
-    file: Path | BinaryIO, form: FileFormat, schema: Schema, *, batch_rows: int = 65_536
+    path: Path, form: FileFormat, schema: Schema, *, batch_rows: int = 65_536, label: str | None = None
 ) -> Source:
-    """Open a file, or a stream such as standard input, for reading rows of this schema.
+    """Open a file for reading rows of this schema.
 
-    A batch has at most `batch_rows` rows. Raises ArgumentError if the file is not of the format or lacks
-    pyarrow, SchemaError if it lacks columns, OSError if it cannot be opened.
+    A batch has at most `batch_rows` rows. `label` is what errors call the file, by default its path. Raises
+    ArgumentError if the file is not of the format or pyarrow is missing, SchemaError if columns are, OSError
+    if the file cannot be opened.
     """
     _require_pyarrow()
+    name = label or str(path)
+    if path.exists() and not path.is_file():
+        raise ArgumentError(f"{name} is not an ordinary file")
     if form.kind == "csv":
         from afterfit.runtime._files._csv import CsvSource
 
-        return CsvSource(file, form, schema, batch_rows)
+        return CsvSource(path, form, schema, batch_rows=batch_rows, label=name)
     if form.kind == "jsonl":
         from afterfit.runtime._files._jsonl import JsonLinesSource
 
-        return JsonLinesSource(file, form, schema, batch_rows)
-    if not isinstance(file, Path):
-        raise ArgumentError("standard input is read as CSV, or as JSON lines")
+        return JsonLinesSource(path, form, schema, batch_rows=batch_rows, label=name)
     from afterfit.runtime._files._table import ArrowSource, ParquetSource
 
-    return (ParquetSource if form.kind == "parquet" else ArrowSource)(file, schema, batch_rows)
+    source = ParquetSource if form.kind == "parquet" else ArrowSource
+    return source(path, schema, batch_rows=batch_rows, label=name)
 
 
 def open_sink(file: BinaryIO, form: FileFormat, columns: pa.Schema | None, answers: pa.Schema) -> Sink:

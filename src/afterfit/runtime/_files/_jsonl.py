@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -121,8 +122,9 @@ class JsonLinesSource(Source):
     The types of columns that the model does not read are those of the first batch.
     """
 
-    def __init__(self, file: Path | BinaryIO, form: FileFormat, schema: Schema, batch_rows: int) -> None:
-        self._stream = ByteStream(file, form)
+    def __init__(self, path: Path, form: FileFormat, schema: Schema, *, batch_rows: int, label: str) -> None:
+        self._label = label
+        self._stream = ByteStream(path, form, label)
         self._batch_rows = batch_rows
         self._decoder = RowDecoder(schema)
         self._types = {c.name: ARROW_TYPES[c.type] for c in schema.columns if c.input is not None}
@@ -180,11 +182,12 @@ class JsonLinesSource(Source):
 
     def _lines(self) -> Iterator[list[bytes]]:
         """Lines that are not blank, at most `batch_rows` at a time."""
+        reader = io.BufferedReader(self._stream)
         rest = b""
         number = 0
         first = True
         while True:
-            data = self._stream.read(_BLOCK) or b""
+            data = reader.read(_BLOCK)
             if first:
                 data = data.removeprefix(b"\xef\xbb\xbf")
                 first = False
@@ -192,7 +195,7 @@ class JsonLinesSource(Source):
             rest = lines.pop() if data else b""
             if len(rest) > _LONGEST:
                 raise ArgumentError(
-                    f"line {number + len(lines) + 1} of {self._stream.label} is longer than "
+                    f"line {number + len(lines) + 1} of {self._label} is longer than "
                     f"{_LONGEST >> 20} MiB; JSON lines hold one object a line"
                 )
             if not data and lines == [b""]:
@@ -238,9 +241,9 @@ def _describe(number: int, line: bytes, error: Exception) -> Malformed:
 def _may_repeat_keys(content: bytes, keys: int) -> bool:
     """Whether a key may come twice in objects where `keys` were found; msgspec keeps the last of them.
 
-    A key ends with a quote, and where nothing stands between, a colon follows it. So there are at least as many
-    of these pairs as keys, each counted as often as it comes; if there are just as many as were found, none
-    comes twice.
+    A key ends with a quote, and where nothing stands between, a colon follows it. So there are at least as
+    many of these pairs as keys, each counted as often as it comes; if there are just as many as were found,
+    none comes twice.
     """
     spaced = any(gap in content for gap in (b" :", b"\t:", b"\r:"))
     return spaced or content.count(b'":') != keys

@@ -61,8 +61,8 @@ class TableBatch(Batch):
 class ParquetSource(Source):
     """A Parquet file. A batch is read from one row group at a time."""
 
-    def __init__(self, file: Path, schema: Schema, batch_rows: int) -> None:
-        self._label, self._schema, self._batch_rows = str(file), schema, batch_rows
+    def __init__(self, file: Path, schema: Schema, *, batch_rows: int, label: str) -> None:
+        self._label, self._schema, self._batch_rows = label, schema, batch_rows
         with explained(self._label, "Parquet"):
             self._file = pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20)
             self.schema = self._file.schema_arrow
@@ -95,8 +95,8 @@ class ParquetSource(Source):
 class ArrowSource(Source):
     """An Arrow IPC file or stream, which of them is told by its first bytes."""
 
-    def __init__(self, file: Path, schema: Schema, batch_rows: int) -> None:
-        self._label, self._schema, self._batch_rows = str(file), schema, batch_rows
+    def __init__(self, file: Path, schema: Schema, *, batch_rows: int, label: str) -> None:
+        self._label, self._schema, self._batch_rows = label, schema, batch_rows
         self._file = pa.memory_map(str(file)) if file.stat().st_size else pa.BufferReader(b"")
         self._size = file.stat().st_size
         with explained(self._label, "Arrow IPC"):
