@@ -99,6 +99,11 @@ class CommandGroup(click.Group):
             ctx.exit(_refuse(str(error)))
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
+        except ImportError as error:
+            # A module in C that is being loaded may turn Ctrl-C into an error of its own.
+            if not isinstance(error.__cause__, KeyboardInterrupt):
+                raise
+            ctx.exit(INTERRUPTED)
         except BrokenPipeError:
             ctx.exit(_silence())
         except OSError as error:
@@ -107,6 +112,7 @@ class CommandGroup(click.Group):
 
 
 @click.group(
+    "afterfit",
     cls=CommandGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="""\b
@@ -119,8 +125,11 @@ Examples:
 Exit codes: 0 ok, 1 the check failed, 2 bad usage or input.""",
 )
 @click.version_option(__version__, message="afterfit %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Everything after .fit(): inspect, verify, score with and serve saved models."""
+    # None lets click ask whether what it writes to is a terminal.
+    ctx.color = _colour()
 
 
 def main() -> NoReturn:
@@ -135,7 +144,8 @@ def main() -> NoReturn:
 def _sentence(error: click.ClickException) -> str:
     message = error.format_message()
     if isinstance(error, click.UsageError) and error.ctx is not None:
-        return f"{message.rstrip('.')}. Try '{error.ctx.command_path} --help'."
+        end = "" if message.endswith((".", "?")) else "."
+        return f"{message}{end} Try '{error.ctx.command_path} --help'."
     return message
 
 
@@ -147,7 +157,7 @@ def _refuse(message: str) -> int:
 
 
 def _colour() -> bool | None:
-    """Whether to colour what goes to standard error; None lets click ask whether it is a terminal."""
+    """False under NO_COLOR, otherwise None: a terminal is coloured."""
     return False if os.environ.get("NO_COLOR") else None
 
 

@@ -183,7 +183,7 @@ def _flatten(document: Any, path: str = "") -> list[tuple[str, str]]:
             for key, value in document.items()
             for fact in _flatten(value, f"{path}.{key}" if path else str(key))
         ]
-    return [] if document is None else [(path, _show(document))]
+    return [] if document is None else [(path, document if isinstance(document, str) else _show(document))]
 
 
 def _read_json(bundle: Bundle, name: str) -> Any:
