@@ -14,7 +14,9 @@ Examples:
     -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
 """
 )
-@click.argument("bundles", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="BUNDLE...")
+@click.argument(
+    "bundles", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="BUNDLE..."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
@@ -53,5 +55,7 @@ def serve(bundles: tuple[str, ...], host: str, port: int, workers: int, max_body
         port=port,
         workers=workers,
         limits=Limits(max_body=max_body, max_rows=max_rows),
-        on_ready=lambda url: click.echo(f"Serving {len(bundles)} model{'s'[: len(bundles) > 1]} at {url} (Ctrl-C stops it)"),
+        on_ready=lambda url: click.echo(
+            f"Serving {len(bundles)} model{'s'[: len(bundles) > 1]} at {url} (Ctrl-C stops it)"
+        ),
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 from time import perf_counter
+from types import coroutine
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ import numpy as np
 from afterfit.errors import OverloadedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator
     from concurrent.futures import Executor
 
     from afterfit.schema import Packed
@@ -28,70 +29,54 @@ if TYPE_CHECKING:
 
 
 class Batch:
-    """What one run of the model answered: `arrays`, output name to array, first axis the rows."""
+    """What one run of the model answered: `arrays`, output name to array, first axis the rows.
 
-    __slots__ = ("_is_finite", "_lists", "arrays")
+    `shaped` is where a contract keeps what it made of all rows, once for everyone who shares the run.
+    """
+
+    __slots__ = ("arrays", "shaped")
 
     def __init__(self, arrays: Arrays) -> None:
         self.arrays = arrays
-        self._lists: dict[str, list[Any]] | None = None
-        self._is_finite: bool | None = None
-
-    @property
-    def lists(self) -> dict[str, list[Any]]:
-        """The same as plain Python values, converted once for all who share the run."""
-        if self._lists is None:
-            self._lists = {name: array.tolist() for name, array in self.arrays.items()}
-        return self._lists
-
-    @property
-    def is_finite(self) -> bool:
-        """True if no number in it is NaN or infinite."""
-        if self._is_finite is None:
-            self._is_finite = all(
-                bool(np.isfinite(array).all()) for array in self.arrays.values() if array.dtype.kind == "f"
-            )
-        return self._is_finite
+        self.shaped: dict[object, Any] = {}
 
 
-class Answer:
-    """The rows of a run that belong to one request: rows `start` to `stop` of `batch`."""
+class Ticket:
+    """One request's place in the queue, and then its answer: rows `start` to `stop` of `batch`."""
 
-    __slots__ = ("batch", "start", "stop")
-
-    def __init__(self, batch: Batch, start: int, stop: int) -> None:
-        self.batch = batch
-        self.start = start
-        self.stop = stop
-
-    @property
-    def rows(self) -> int:
-        return self.stop - self.start
-
-    def array(self, output: str) -> np.ndarray[Any, Any]:
-        """The rows of one output; KeyError if the model has no such output."""
-        return self.batch.arrays[output][self.start : self.stop]
-
-    def values(self, output: str) -> list[Any]:
-        """The rows of one output as plain Python values; KeyError if the model has no such output."""
-        return self.batch.lists[output][self.start : self.stop]
-
-
-class _Ticket:
-    """One request's place in the queue; `outcome` is its answer, or the error to raise for it."""
-
-    __slots__ = ("outcome", "packed", "rows", "waiter")
+    __slots__ = ("batch", "error", "packed", "rows", "start", "stop", "waiter")
 
     def __init__(self, packed: Packed, rows: int) -> None:
         self.packed = packed
         self.rows = rows
-        self.outcome: Answer | Exception | None = None
+        self.batch: Batch | None = None
+        self.error: Exception | None = None
         self.waiter: asyncio.Future[None] | None = None
+        self.start = self.stop = 0
 
-    def settle(self, outcome: Answer | Exception) -> None:
-        self.outcome = outcome
+    def settle(self, error: Exception | None = None) -> None:
+        """Wake who waits; `error` where there is no answer."""
+        self.error = error
         if self.waiter is not None and not self.waiter.done():
             self.waiter.set_result(None)
+
+    async def answered(self) -> Batch:
+        """Wait for the run that answers this request. Raises what the run raised for it."""
+        # The run stands in the loop's queue before the rest of this coroutine does, so for a run on the
+        # loop one turn is enough, and no future has to be made and waited for.
+        await _end_of_turn()
+        if self.batch is None and self.error is None:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
+        if self.batch is None:
+            raise self.error or RuntimeError("a request was woken without an answer")
+        return self.batch
+
+
+@coroutine
+def _end_of_turn() -> Generator[None, None, None]:
+    """What `asyncio.sleep(0)` does, without its checks."""
+    yield
 
 
 class Batcher:
@@ -123,7 +108,7 @@ class Batcher:
         self._max_waiting_rows = max_waiting_rows
         self._inline_rows = inline_rows
         self._slow_seconds = slow_seconds
-        self._waiting: list[_Ticket] = []
+        self._waiting: list[Ticket] = []
         self._waiting_rows = 0
         self._is_busy = False
         self._is_slow = False
@@ -133,56 +118,49 @@ class Batcher:
         """Rows that wait for a run."""
         return self._waiting_rows
 
-    async def answer(self, packed: Packed, rows: int) -> Answer:
-        """Answer `rows` packed rows, in a run shared with whoever else asks now.
+    def submit(self, packed: Packed, rows: int) -> Ticket:
+        """Line `rows` packed rows up for the next run; `await ticket.answered()` gives what it answers.
 
-        Raises OverloadedError where too many rows wait already, and whatever `run` raises for these rows.
+        Raises OverloadedError where too many rows wait already.
         """
-        if self._waiting_rows + rows > self._max_waiting_rows and self._waiting:
+        waiting = self._waiting_rows + rows
+        if waiting > self._max_waiting_rows and self._waiting:
             raise OverloadedError(f"{self._waiting_rows} rows wait for the model already")
-        ticket = _Ticket(packed, rows)
+        self._waiting_rows = waiting
+        ticket = Ticket(packed, rows)
         self._waiting.append(ticket)
-        self._waiting_rows += rows
         if not self._is_busy:
             self._is_busy = True
             asyncio.get_running_loop().call_soon(self._flush)
-        # The flush stands in the loop's queue before the rest of this coroutine does, so for a run on the
-        # loop one turn is enough, and no future has to be made and waited for.
-        await asyncio.sleep(0)
-        outcome = ticket.outcome
-        if outcome is None:
-            ticket.waiter = asyncio.get_running_loop().create_future()
-            await ticket.waiter
-            outcome = ticket.outcome
-        if isinstance(outcome, Answer):
-            return outcome
-        raise outcome or RuntimeError("a request was woken without an answer")
+        return ticket
 
     def _flush(self) -> None:
         tickets, rows = self._take()
         loop = asyncio.get_running_loop()
         if self._is_slow or rows > self._inline_rows:
-            run = loop.run_in_executor(self._executor, self._outcomes, tickets)
+            run = loop.run_in_executor(self._executor, self._answer, tickets)
             run.add_done_callback(partial(self._finish, loop, tickets))
             return
-        for ticket, outcome in zip(tickets, self._outcomes(tickets), strict=True):
-            ticket.outcome = outcome
-            if ticket.waiter is not None:
-                ticket.settle(outcome)
+        errors = self._answer(tickets)
+        for ticket in tickets:
+            if ticket.waiter is not None or errors:
+                ticket.settle(errors.get(ticket))
         self._continue(loop)
 
     def _finish(
         self,
         loop: asyncio.AbstractEventLoop,
-        tickets: list[_Ticket],
-        run: asyncio.Future[list[Answer | Exception]],
+        tickets: list[Ticket],
+        run: asyncio.Future[dict[Ticket, Exception]],
     ) -> None:
         if run.cancelled():
-            outcomes: list[Answer | Exception] = [OverloadedError("the server is stopping")] * len(tickets)
+            errors: dict[Ticket, Exception] = dict.fromkeys(
+                tickets, OverloadedError("the server is stopping")
+            )
         else:
-            outcomes = run.result()
-        for ticket, outcome in zip(tickets, outcomes, strict=True):
-            ticket.settle(outcome)
+            errors = run.result()
+        for ticket in tickets:
+            ticket.settle(errors.get(ticket))
         self._continue(loop)
 
     def _continue(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -190,7 +168,7 @@ class Batcher:
         if self._is_busy:
             loop.call_soon(self._flush)
 
-    def _take(self) -> tuple[list[_Ticket], int]:
+    def _take(self) -> tuple[list[Ticket], int]:
         """The first requests in line that make one run, and their rows."""
         if self._waiting_rows <= self._max_rows:
             tickets, rows = self._waiting, self._waiting_rows
@@ -206,31 +184,33 @@ class Batcher:
         self._waiting_rows -= rows
         return tickets, rows
 
-    def _outcomes(self, tickets: list[_Ticket]) -> list[Answer | Exception]:
-        """The answer or the error of each ticket, in their order."""
+    def _answer(self, tickets: list[Ticket]) -> dict[Ticket, Exception]:
+        """Give each ticket its rows of a run; the errors of those that have none."""
         started = perf_counter()
         try:
-            return self._answers(tickets)
+            self._answer_joined(tickets)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again to who asked
             if len(tickets) == 1:
-                return [error]
-            return [outcome for ticket in tickets for outcome in self._outcomes([ticket])]
+                return {tickets[0]: error}
+            errors: dict[Ticket, Exception] = {}
+            for ticket in tickets:
+                errors |= self._answer([ticket])
+            return errors
         finally:
             self._is_slow = perf_counter() - started > self._slow_seconds
+        return {}
 
-    def _answers(self, tickets: list[_Ticket]) -> list[Answer | Exception]:
-        first = tickets[0].packed
-        if len(tickets) == 1:
-            packed = first
-        else:
-            packed = {name: np.concatenate([ticket.packed[name] for ticket in tickets]) for name in first}
+    def _answer_joined(self, tickets: list[Ticket]) -> None:
+        packed = tickets[0].packed
+        if len(tickets) > 1:
+            packed = {name: np.concatenate([ticket.packed[name] for ticket in tickets]) for name in packed}
+        rows = sum([ticket.rows for ticket in tickets])
         batch = Batch(self._run(packed))
-        answers: list[Answer | Exception] = []
+        for name, array in batch.arrays.items():
+            if len(array) != rows:
+                raise RuntimeError(f"the model answered {len(array)} rows of {name!r} for {rows} rows")
         start = 0
         for ticket in tickets:
-            answers.append(Answer(batch, start, start + ticket.rows))
-            start += ticket.rows
-        for name, array in batch.arrays.items():
-            if len(array) != start:
-                raise RuntimeError(f"the model answered {len(array)} rows of {name!r} for {start} rows")
-        return answers
+            ticket.start = start
+            ticket.stop = start = start + ticket.rows
+            ticket.batch = batch

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from afterfit.errors import ArgumentError, OverloadedError
-from afterfit.serving._batching import Answer, Batcher
+from afterfit.serving._batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from afterfit.runtime import Model
-    from afterfit.schema import Packed
+    from afterfit.serving._batching import Batch, Ticket
 
 _T = TypeVar("_T")
 
@@ -78,27 +79,31 @@ class DataPlane:
             inline_rows=INLINE_ROWS,
         )
 
-    async def answer_json(self, served: ServedModel, body: bytes, shape: Callable[[Answer], _T]) -> _T:
-        """Answer the rows of a JSON body, put into a contract's words by `shape`, which must be pure.
+    def submit_json(self, served: ServedModel, body: bytes) -> Ticket:
+        """Validate the rows of a short JSON body and line them up for the next run.
 
         Raises SchemaError for rows that do not fit and OverloadedError where too much waits.
         """
-        if len(body) <= INLINE_BODY:
-            packed = served.decode_json(body, max_rows=self.limits.max_rows)
-        else:
-            packed = await asyncio.get_running_loop().run_in_executor(
-                self._executor, lambda: served.decode_json(body, max_rows=self.limits.max_rows)
-            )
-        answer = await self.answer(served, packed)
-        if answer.stop - answer.start <= INLINE_ROWS:
-            return shape(answer)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, shape, answer)
+        packed = served.decode_json(body, max_rows=self.limits.max_rows)
+        return served.batcher.submit(packed, len(next(iter(packed.values()))))
 
-    async def answer(self, served: ServedModel, packed: Packed) -> Answer:
-        """Answer rows that are packed already. Raises OverloadedError where too much waits."""
-        for array in packed.values():
-            return await served.batcher.answer(packed, len(array))
-        raise ArgumentError(f"{served.model.name} reads no columns")
+    async def answer_json(
+        self, served: ServedModel, body: bytes, shape: Callable[[Batch, int, int], _T]
+    ) -> _T:
+        """Answer the rows of a JSON body of any length, put into a contract's words by `shape`.
+
+        `shape` must be pure; it is given rows `start` to `stop` of a batch. Whatever would take long is done
+        in a thread. Raises SchemaError for rows that do not fit and OverloadedError where too much waits.
+        """
+        loop = asyncio.get_running_loop()
+        decode = partial(served.decode_json, body, max_rows=self.limits.max_rows)
+        packed = decode() if len(body) <= INLINE_BODY else await loop.run_in_executor(self._executor, decode)
+        rows = len(next(iter(packed.values())))
+        ticket = served.batcher.submit(packed, rows)
+        batch = await ticket.answered()
+        if rows <= INLINE_ROWS:
+            return shape(batch, ticket.start, ticket.stop)
+        return await loop.run_in_executor(self._executor, shape, batch, ticket.start, ticket.stop)
 
     def reserve(self, size: int) -> None:
         """Count `size` bytes of a long body as held. Raises OverloadedError where that is too much.

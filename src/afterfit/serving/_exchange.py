@@ -1,4 +1,4 @@
-"""What passes between the HTTP layer and a contract: a request, a response, a route, and an error that is an answer."""
+"""What passes between the HTTP layer and a contract: a response, a route, and an error that is an answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import msgspec
 
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Mapping, Sequence
 
     from afterfit.errors import CellError, OverloadedError
 
@@ -19,13 +19,6 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
 RETRY_SECONDS = 1
-
-
-class Request(NamedTuple):
-    """A request whose body was read whole. `headers`: lower-case name to value, the last one of each name."""
-
-    headers: Mapping[bytes, bytes]
-    body: bytes
 
 
 class Response(NamedTuple):
@@ -37,9 +30,13 @@ class Response(NamedTuple):
 
 
 class Handler(Protocol):
-    """Answers one request, or raises `HttpError` or an error that the contract's `refuse` knows."""
+    """Answers one request, whose body was read whole.
 
-    async def __call__(self, request: Request, /) -> Response: ...
+    `headers` are by lower-case name, the last one of each. The answer is a response, or bytes for JSON with
+    status 200. It raises `HttpError`, `SchemaError` or `OverloadedError` to say no.
+    """
+
+    def __call__(self, body: bytes, headers: Mapping[bytes, bytes], /) -> Awaitable[bytes | Response]: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class Route:
 
     path: str
     method: str
-    handler: Callable[[Request], Awaitable[Response]]
+    handler: Handler
     media_types: frozenset[bytes] = frozenset()
 
 

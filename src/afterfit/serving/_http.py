@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afterfit.errors import AfterfitError, OverloadedError
 from afterfit.serving._data_plane import INLINE_BODY
-from afterfit.serving._exchange import HttpError, Problem, Request, Response, overloaded, problem_response
+from afterfit.serving._exchange import JSON, HttpError, Problem, Response, overloaded, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, MutableMapping, Sequence
@@ -29,6 +29,8 @@ BODY_SECONDS = 60.0
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_SECONDS = 5.0
 _CONTENT_LENGTH = b"content-length"
+_CONTENT_TYPE = b"content-type"
+_CONTENT_ENCODING = b"content-encoding"
 _FAILED = Problem(500, "internal", "The server failed to answer; its log says why.")
 _NOT_READY = Problem(503, "not-ready", "The models are not loaded yet.", headers=[(b"retry-after", b"1")])
 
@@ -83,47 +85,54 @@ class Application:
         if scope["type"] != "http":
             await self._answer_other(scope["type"], receive, send)
             return
-        method = scope["method"]
+        method: str = scope["method"]
         contract: Contract | None = None
+        answer: bytes | Response
         try:
             found = self._table.get(scope["path"])
             if found is None or method not in found:
-                response = self._refuse_path(scope["path"], found)
+                answer = self._refuse_path(scope["path"], found)
                 if method not in {"GET", "HEAD"}:
                     await self._drain(receive)
             else:
                 route, contract = found[method]
                 headers = dict(scope["headers"])
-                if not route.media_types:
-                    response = await route.handler(Request(headers, b""))
-                else:
-                    _check_head(headers, route)
+                if route.media_types:
+                    if headers.get(_CONTENT_TYPE) not in route.media_types or _CONTENT_ENCODING in headers:
+                        _check_head(headers, route)
                     message = await receive()
-                    if message.get("more_body") or len(message.get("body", b"")) > self._long:
-                        response = await self._answer_long(route, headers, message, receive)
+                    body = message.get("body", b"")
+                    if len(body) > self._long or message.get("more_body"):
+                        answer = await self._answer_long(route, headers, message, receive)
                     elif message["type"] == "http.request":
-                        response = await route.handler(Request(headers, message.get("body", b"")))
+                        answer = await route.handler(body, headers)
                     else:
                         return
+                else:
+                    answer = await route.handler(b"", headers)
         except HttpError as error:
-            response = _refuse(contract, error.problem)
+            answer = _refuse(contract, error.problem)
             if error.problem.status == 415:
                 await self._drain(receive)
         except OverloadedError as error:
-            response = _refuse(contract, overloaded(error))
+            answer = _refuse(contract, overloaded(error))
         except _ClientLeftError:
             return
         except Exception:
             _log.exception("unexpected error on %s %r", method, scope["path"])
-            response = _refuse(contract, _FAILED)
-        body = response.body
-        headers_out = [*response.headers, (_CONTENT_LENGTH, b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": response.status, "headers": headers_out})
-        await send({"type": "http.response.body", "body": body if method != "HEAD" else b""})
+            answer = _refuse(contract, _FAILED)
+        if isinstance(answer, bytes):
+            head = [JSON, (_CONTENT_LENGTH, b"%d" % len(answer))]
+            await send({"type": "http.response.start", "status": 200, "headers": head})
+            await send({"type": "http.response.body", "body": answer})
+            return
+        head = [*answer.headers, (_CONTENT_LENGTH, b"%d" % len(answer.body))]
+        await send({"type": "http.response.start", "status": answer.status, "headers": head})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
     async def _answer_long(
         self, route: Route, headers: dict[bytes, bytes], message: Message, receive: Receive
-    ) -> Response:
+    ) -> bytes | Response:
         """Answer a request with a long body, whose bytes are counted while they are held."""
         plane = self._plane
         if plane is None:
@@ -131,7 +140,7 @@ class Application:
         chunks: list[bytes] = []
         try:
             await self._read_long(plane, headers, message, receive, chunks)
-            return await route.handler(Request(headers, b"".join(chunks)))
+            return await route.handler(b"".join(chunks), headers)
         finally:
             plane.release(sum(map(len, chunks)))
 
@@ -226,7 +235,9 @@ class Application:
                 except Exception:
                     # A server takes an exception here to mean that there is nothing to start, and goes on.
                     _log.exception("the models could not be loaded")
-                    await send({"type": "lifespan.startup.failed", "message": "the models could not be loaded"})
+                    await send(
+                        {"type": "lifespan.startup.failed", "message": "the models could not be loaded"}
+                    )
                     return
                 await send({"type": "lifespan.startup.complete"})
             else:
@@ -245,7 +256,7 @@ def _shown(path: str) -> str:
 
 def _check_head(headers: dict[bytes, bytes], route: Route) -> None:
     """Refuse what the headers alone tell: a wrong kind of body."""
-    media_type = headers.get(b"content-type")
+    media_type = headers.get(_CONTENT_TYPE)
     if media_type is not None and media_type not in route.media_types:
         essence = media_type.partition(b";")[0].strip().lower()
         if essence and essence not in route.media_types:
@@ -257,7 +268,7 @@ def _check_head(headers: dict[bytes, bytes], route: Route) -> None:
                 f"Content-Type: {allowed.decode()}.",
                 headers=[(b"accept", allowed)],
             )
-    encoding = headers.get(b"content-encoding")
+    encoding = headers.get(_CONTENT_ENCODING)
     if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
         raise HttpError(
             415,

@@ -69,7 +69,9 @@ def serve(
     for path in map(os.fspath, paths):
         name = read_bundle(path).manifest.name
         if name in names:
-            raise ArgumentError(f"two bundles are called {name!r}: {names[name]} and {path}; serve one of them")
+            raise ArgumentError(
+                f"two bundles are called {name!r}: {names[name]} and {path}; serve one of them"
+            )
         names[name] = path
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -128,8 +130,10 @@ def _load(settings: Settings) -> DataPlane:
             raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
         models.append(model)
     plane = DataPlane(models, settings.limits)
+    # Requests leave no cycles behind; collecting after every few hundred objects would only cost time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     return plane
 
 

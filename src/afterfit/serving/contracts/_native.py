@@ -11,23 +11,26 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 
 from afterfit.errors import SchemaError
+from afterfit.serving._data_plane import INLINE_BODY
 from afterfit.serving._exchange import Problem, Response, Route, problem_response
 from afterfit.serving.contracts._openapi import example_row, openapi
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from afterfit.runtime import Model
-    from afterfit.serving._batching import Answer
+    from afterfit.serving._batching import Batch
     from afterfit.serving._data_plane import DataPlane, ServedModel
-    from afterfit.serving._exchange import Request
+    from afterfit.serving._exchange import Handler
 
 JSON_BODY = frozenset({b"application/json"})
 PAGE = Path(__file__).parents[2] / "web" / "page.html"
 
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
 
 
 class NativeContract:
@@ -60,7 +63,9 @@ class NativeContract:
         names = list(self._plane.models)
         if path == "/predict":
             paths = ", ".join(f"/models/{name}/predict" for name in names[:10])
-            return Problem(404, "which-model", f"This server has {len(names)} models; post to one of {paths}.")
+            return Problem(
+                404, "which-model", f"This server has {len(names)} models; post to one of {paths}."
+            )
         if not path.startswith("/models/"):
             return None
         asked = path.removeprefix("/models/").removesuffix("/predict")
@@ -74,21 +79,27 @@ class NativeContract:
         """RFC 9457 problem details."""
         return problem_response(problem)
 
-    def _predict(self, served: ServedModel) -> Callable[[Request], Awaitable[Response]]:
-        answer_json = self._plane.answer_json
+    def _predict(self, served: ServedModel) -> Handler:
+        plane = self._plane
         shape = shaper(served.model)
 
-        async def predict(request: Request) -> Response:
+        async def predict(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:  # noqa: ARG001 - a handler takes them
             try:
-                return Response(await answer_json(served, request.body, shape))
+                if len(body) > INLINE_BODY:
+                    return await plane.answer_json(served, body, shape)
+                ticket = plane.submit_json(served, body)
             except SchemaError as error:
-                return problem_response(_problem_of_rows(error, request.body))
+                return problem_response(_problem_of_rows(error, body))
+            return shape(await ticket.answered(), ticket.start, ticket.stop)
 
         return predict
 
 
-def shaper(model: Model) -> Callable[[Answer], bytes]:
-    """The function that writes the answers of `model` as JSON; what never changes is written only once."""
+def shaper(model: Model) -> Callable[[Batch, int, int], bytes]:
+    """The function that writes rows `start` to `stop` of a batch as JSON.
+
+    What never changes is written once for the model, and the values once for everyone who shares a run.
+    """
     main = "transformed" if model.task == "transformation" else "prediction"
     others = [output.name for output in model.schema.outputs if output.name != main]
     head: dict[str, object] = {"model": model.name, "version": model.version}
@@ -97,24 +108,31 @@ def shaper(model: Model) -> Callable[[Answer], bytes]:
         head["columns"] = main_output.columns
     if "probabilities" in others and model.classes is not None:
         head["classes"] = _spelled(model.classes.tolist())
-    prefix = _encode(head)[:-1] + b',"predictions":'
-    rest = [(b',"%s":' % name.encode(), name) for name in others]
+    prefix = _encode(head)[:-1] + b',"predictions":['
+    rest = [(b'],"%s":[' % name.encode(), name) for name in others]
 
-    def shape(answer: Answer) -> bytes:
-        lists = answer.batch.lists
-        rows = slice(answer.start, answer.stop)
-        encode = _encode if answer.batch.is_finite else _encode_spelled
-        parts = [prefix, encode(lists[main][rows])]
+    def shape(batch: Batch, start: int, stop: int) -> bytes:
+        written = batch.shaped.get(shape)
+        if written is None:
+            written = batch.shaped[shape] = {
+                name: _write_rows(batch.arrays[name]) for name in (main, *others)
+            }
+        parts = [prefix, b",".join(written[main][start:stop])]
         for key, name in rest:
-            parts += (key, encode(lists[name][rows]))
-        parts.append(b"}")
+            parts += (key, b",".join(written[name][start:stop]))
+        parts.append(b"]}")
         return b"".join(parts)
 
     return shape
 
 
-def _encode_spelled(values: list[Any]) -> bytes:
-    return _encode(_spelled(values))
+def _write_rows(array: np.ndarray[Any, Any]) -> list[bytes]:
+    """Each row of an output as JSON."""
+    values = array.tolist()
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        values = _spelled(values)
+    # One call for all rows; JSON has no line breaks inside strings.
+    return _encode_lines(values).split(b"\n")
 
 
 def _spelled(value: Any) -> Any:
@@ -145,7 +163,7 @@ def _problem_of_rows(error: SchemaError, body: bytes) -> Problem:
 
 
 def _get(path: str, response: Response) -> Route:
-    async def respond(request: Request) -> Response:  # noqa: ARG001 - a handler takes the request
+    async def respond(body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG001 - a handler takes them
         return response
 
     return Route(path, "GET", respond)

@@ -143,7 +143,10 @@ def _predict(model: Model, operation: str, rows: str, answer: str) -> JsonSchema
             "content": {"application/json": {"schema": _ref(rows), "examples": examples}},
         },
         "responses": {
-            "200": {"description": "One answer a row", "content": {"application/json": {"schema": _ref(answer)}}},
+            "200": {
+                "description": "One answer a row",
+                "content": {"application/json": {"schema": _ref(answer)}},
+            },
             **_problems(
                 {
                     "400": "The body is not JSON",
