@@ -40,7 +40,9 @@ Examples:
     metavar="ROWS",
     help="Most rows of a request.",
 )
-def serve(bundles: tuple[str, ...], host: str, port: int, workers: int, max_body: int, max_rows: int) -> None:
+def serve(
+    bundles: tuple[str, ...], *, host: str, port: int, workers: int, max_body: int, max_rows: int
+) -> None:
     """Serve models over HTTP, until Ctrl-C.
 
     Every BUNDLE is audited before anything starts. POST rows as {"rows": [{"column": value, ...}]} to

@@ -1,7 +1,7 @@
 """Models over HTTP.
 
-The data plane validates, joins, runs and shapes without a word of HTTP; contracts put it into the words of one
-kind of client; the HTTP layer reads requests and sends answers; granian runs it all.
+The data plane validates, joins, runs and shapes without a word of HTTP; a contract puts that into the words
+of one kind of client; the HTTP layer reads requests and sends answers; granian runs it all.
 """
 
 from afterfit.serving._data_plane import DataPlane, Limits

@@ -1,4 +1,4 @@
-"""The ASGI application: it finds the route, reads the body within its limits, and sends what a contract answers."""
+"""The ASGI application: find the route, read the body within its limits, send what a contract answers."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class _ClientLeftError(Exception):
 class Application:
     """An ASGI 3 application that answers for the models of a data plane.
 
-    `load` makes the data plane when the server starts (ASGI lifespan, or `start`), and `contracts` the contracts
-    that speak for it. Whatever is sent, the answer is one whole HTTP response; an exception that nobody
-    expected is logged and answered with 500 and no word of it.
+    `load` makes the data plane when the server starts (ASGI lifespan, or `start`), and `contracts` the
+    contracts that speak for it. Whatever is sent, the answer is one whole HTTP response; an exception that
+    nobody expected is logged and answered with 500 and no word of it.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class Application:
         try:
             found = self._table.get(scope["path"])
             if found is None or method not in found:
-                answer = self._refuse_path(scope["path"], found)
-                if method not in {"GET", "HEAD"}:
-                    await self._drain(receive)
+                answer = await self._refuse_path(scope["path"], found, method, receive)
             else:
                 route, contract = found[method]
                 headers = dict(scope["headers"])
-                if route.media_types:
+                if not route.media_types:
+                    answer = await route.handler(b"", headers)
+                else:
                     if headers.get(_CONTENT_TYPE) not in route.media_types or _CONTENT_ENCODING in headers:
                         _check_head(headers, route)
                     message = await receive()
@@ -108,19 +108,10 @@ class Application:
                         answer = await route.handler(body, headers)
                     else:
                         return
-                else:
-                    answer = await route.handler(b"", headers)
-        except HttpError as error:
-            answer = _refuse(contract, error.problem)
-            if error.problem.status == 415:
-                await self._drain(receive)
-        except OverloadedError as error:
-            answer = _refuse(contract, overloaded(error))
         except _ClientLeftError:
             return
-        except Exception:
-            _log.exception("unexpected error on %s %r", method, scope["path"])
-            answer = _refuse(contract, _FAILED)
+        except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer and the log the reason
+            answer = await self._refuse_error(error, contract, scope, receive)
         if isinstance(answer, bytes):
             head = [JSON, (_CONTENT_LENGTH, b"%d" % len(answer))]
             await send({"type": "http.response.start", "status": 200, "headers": head})
@@ -195,27 +186,39 @@ class Application:
         except TimeoutError:
             return
 
-    def _refuse_path(self, path: str, found: dict[str, tuple[Route, Contract]] | None) -> Response:
+    async def _refuse_error(
+        self, error: Exception, contract: Contract | None, scope: MutableMapping[str, Any], receive: Receive
+    ) -> Response:
+        if isinstance(error, HttpError):
+            problem = error.problem
+            if problem.status == 415:
+                await self._drain(receive)
+        elif isinstance(error, OverloadedError):
+            problem = overloaded(error)
+        else:
+            _log.error("unexpected error on %s %r", scope["method"], scope["path"], exc_info=error)
+            problem = _FAILED
+        return problem_response(problem) if contract is None else contract.refuse(problem)
+
+    async def _refuse_path(
+        self, path: str, found: dict[str, tuple[Route, Contract]] | None, method: str, receive: Receive
+    ) -> Response:
+        if method not in {"GET", "HEAD"}:
+            await self._drain(receive)
         if self._plane is None:
             return problem_response(_NOT_READY)
         if found is not None:
             allowed = ", ".join(sorted(found))
-            _, contract = next(iter(found.values()))
-            return contract.refuse(
-                Problem(
-                    405,
-                    "method-not-allowed",
-                    f"{_shown(path)} answers {allowed}.",
-                    headers=[(b"allow", allowed.encode())],
-                )
-            )
+            detail = f"{_shown(path)} answers {allowed}."
+            problem = Problem(405, "method-not-allowed", detail, headers=[(b"allow", allowed.encode())])
+            return next(iter(found.values()))[1].refuse(problem)
         for contract in self._contracts:
-            problem = contract.missing(path)
-            if problem is not None:
-                return contract.refuse(problem)
+            missing = contract.missing(path)
+            if missing is not None:
+                return contract.refuse(missing)
         near = difflib.get_close_matches(path[:200], self._table, n=1)
-        hint = f" Did you mean {near[0]}?" if near else " /openapi.json lists the paths there are."
-        return problem_response(Problem(404, "not-found", f"There is no {_shown(path)}.{hint}"))
+        hint = f"Did you mean {near[0]}?" if near else "/openapi.json lists the paths there are."
+        return problem_response(Problem(404, "not-found", f"There is no {_shown(path)}. {hint}"))
 
     async def _answer_other(self, kind: str, receive: Receive, send: Send) -> None:
         if kind == "websocket":
@@ -224,30 +227,25 @@ class Application:
             return
         if kind != "lifespan":
             raise ValueError(f"an ASGI connection of type {kind!r}")
-        while True:
-            message = await receive()
-            if message["type"] == "lifespan.startup":
-                try:
-                    self.start()
-                except AfterfitError as error:
-                    await send({"type": "lifespan.startup.failed", "message": str(error)})
-                    return
-                except Exception:
-                    # A server takes an exception here to mean that there is nothing to start, and goes on.
-                    _log.exception("the models could not be loaded")
-                    await send(
-                        {"type": "lifespan.startup.failed", "message": "the models could not be loaded"}
-                    )
-                    return
-                await send({"type": "lifespan.startup.complete"})
-            else:
-                self.stop()
-                await send({"type": "lifespan.shutdown.complete"})
+        while (await receive())["type"] == "lifespan.startup":
+            failure = self._start_or_say_why()
+            if failure is not None:
+                await send({"type": "lifespan.startup.failed", "message": failure})
                 return
+            await send({"type": "lifespan.startup.complete"})
+        self.stop()
+        await send({"type": "lifespan.shutdown.complete"})
 
-
-def _refuse(contract: Contract | None, problem: Problem) -> Response:
-    return problem_response(problem) if contract is None else contract.refuse(problem)
+    def _start_or_say_why(self) -> str | None:
+        """A server takes an exception here to mean that there is nothing to start, and goes on."""
+        try:
+            self.start()
+        except AfterfitError as error:
+            return str(error)
+        except Exception:  # noqa: BLE001 - see above
+            _log.exception("the models could not be loaded")
+            return "the models could not be loaded"
+        return None
 
 
 def _shown(path: str) -> str:

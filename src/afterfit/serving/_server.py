@@ -11,6 +11,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import AfterfitError, ArgumentError
@@ -66,7 +67,7 @@ def serve(
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
     names: dict[str, str] = {}
-    for path in map(os.fspath, paths):
+    for path in [os.fspath(path) for path in paths]:
         name = read_bundle(path).manifest.name
         if name in names:
             raise ArgumentError(
@@ -75,7 +76,7 @@ def serve(
         names[name] = path
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    settings = Settings(tuple(os.path.abspath(path) for path in names.values()), limits or Limits())
+    settings = Settings(tuple(str(Path(path).resolve()) for path in names.values()), limits or Limits())
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()

@@ -11,18 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from afterfit.runtime import Model
-    from afterfit.schema import Column, LogicalType, Output
+    from afterfit.schema import Column, Output
 
 JsonSchema = dict[str, Any]
 
 _NON_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
-_TYPES: Mapping[LogicalType, JsonSchema] = {
+_TYPES: Mapping[str, JsonSchema] = {
     "float": {"anyOf": [{"type": "number"}, _NON_FINITE]},
     "integer": {"type": "integer"},
     "boolean": {"type": "boolean"},
     "string": {"type": "string"},
+    "any": {},
 }
-_SAMPLES: Mapping[LogicalType, object] = {"float": 0.0, "integer": 0, "boolean": False, "string": ""}
+_SAMPLES: Mapping[str, object] = {
+    "float": 0.0,
+    "integer": 0,
+    "boolean": False,
+    "string": "",
+    "any": None,
+}
 
 
 def openapi(models: Sequence[Model]) -> dict[str, Any]:
