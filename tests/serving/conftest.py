@@ -38,7 +38,8 @@ def toy_bundle(tmp_path_factory):
     )
     y = np.where(X["delay"] + 5 * (X["carrier"] == "B6") > 12, "late", "on time")
     columns = make_column_transformer(
-        (StandardScaler(), ["delay", "distance (miles)"]), (OneHotEncoder(handle_unknown="ignore"), ["carrier"])
+        (StandardScaler(), ["delay", "distance (miles)"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["carrier"]),
     )
     path = tmp_path_factory.mktemp("bundles") / "toy.afit"
     afterfit.save(make_pipeline(columns, LogisticRegression()).fit(X, y), path, X=X, y=y, name="toy")
@@ -48,7 +49,7 @@ def toy_bundle(tmp_path_factory):
 class SpyModel:
     """Echoes what it is given, so that a row's answer tells whose row it was; remembers every run.
 
-    Answers: `prediction` is column `x`; `probabilities` are `x` and `y`. A row with `x` = 666 makes the whole
+    Answers: `prediction` is column `x`; `probabilities` are `x` and `y`. A row with `x` = -666 makes the whole
     run fail.
     """
 
@@ -63,7 +64,14 @@ class SpyModel:
         )
         self.schema = Schema(
             columns=(
-                Column(name="x", type="float", nullable=True, input="number", position=0, range=("-Infinity", "Infinity")),
+                Column(
+                    name="x",
+                    type="float",
+                    nullable=True,
+                    input="number",
+                    position=0,
+                    range=("-Infinity", "Infinity"),
+                ),
                 Column(name="y", type="float", nullable=True, input="number", position=1),
                 Column(
                     name="kind",
@@ -88,7 +96,7 @@ class SpyModel:
     def run(self, packed: dict[str, np.ndarray[Any, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         numbers = packed["number"]
         assert len(packed["text"]) == len(numbers)
-        if (numbers[:, 0] == 666).any():
+        if (numbers[:, 0] == -666).any():
             raise RuntimeError("a secret reason")
         self.runs.append(len(numbers))
         if self.seconds:

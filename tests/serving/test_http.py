@@ -116,7 +116,10 @@ def test_a_client_that_leaves_gets_no_answer_and_nothing_is_held(tools, spy_app)
     assert send(tools, spy_app, body=None) is None
 
     async def main():
-        messages = [{"type": "http.request", "body": b"[" * 50_000, "more_body": True}, {"type": "http.disconnect"}]
+        messages = [
+            {"type": "http.request", "body": b"[" * 50_000, "more_body": True},
+            {"type": "http.disconnect"},
+        ]
         sent = []
 
         async def receive():
@@ -157,7 +160,7 @@ def test_a_body_that_never_ends_times_out(tools, spy_app, monkeypatch):
 def test_an_unexpected_error_is_logged_and_not_told(tools, spy_app, caplog):
     async def main():
         return await asyncio.gather(
-            *[tools.call(spy_app, "POST", "/predict", tools.rows(tools.row(x=x))) for x in (1, 666, 3)]
+            *[tools.call(spy_app, "POST", "/predict", tools.rows(tools.row(x=x))) for x in (1, -666, 3)]
         )
 
     first, failed, third = asyncio.run(main())
@@ -192,13 +195,19 @@ def test_lifespan_loads_and_closes(tools):
     assert before.status == 503
     assert before.headers[b"retry-after"] == b"1"
     sent = asyncio.run(lifespan(app, "startup", "shutdown"))
-    assert [message["type"] for message in sent] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+    assert [message["type"] for message in sent] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
     assert send(tools, app, "GET", "/health/ready").status == 503
 
 
 @pytest.mark.parametrize(
     ("error", "said"),
-    [(AfterfitError("toy.afit is bad"), "toy.afit is bad"), (ZeroDivisionError("x"), "the models could not be loaded")],
+    [
+        (AfterfitError("toy.afit is bad"), "toy.afit is bad"),
+        (ZeroDivisionError("x"), "the models could not be loaded"),
+    ],
 )
 def test_models_that_cannot_be_loaded_fail_the_startup(error, said):
     def load():

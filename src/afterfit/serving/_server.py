@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import logging
+import multiprocessing
 import os
+import signal
 import socket
 import sys
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +33,11 @@ CONNECTIONS = 1024
 
 STOP_SECONDS = 25
 """Requests under way when the server is told to stop have this long to end."""
+
+
+_STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
+_LOGGING = {"handlers": {"console": _STDERR, "access": _STDERR}}
+"""granian writes its log to standard output otherwise, where the ready line is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +113,7 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.error,
+        log_dictconfig=_LOGGING,
     )
     server.serve(target_loader=partial(make_application, settings), wrap_loader=False)
 
@@ -115,6 +124,7 @@ def make_application(settings: Settings) -> Application:
     from afterfit.serving.contracts import NativeContract
 
     _log_to_stderr()
+    _end_with_parent()
     return Application(partial(_load, settings), lambda plane: [NativeContract(plane)])
 
 
@@ -136,6 +146,19 @@ def _load(settings: Settings) -> DataPlane:
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     return plane
+
+
+def _end_with_parent() -> None:
+    """Stop this worker when the process that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _log_to_stderr() -> None:
