@@ -9,9 +9,10 @@ The tree::
     │   ├── UnsupportedModelError       no exact lowering; names the estimator, its place, the way out
     │   ├── ParityError                 the graph and the model in memory part; names the first step
     │   └── ForgottenPreprocessingError the model was not fitted on numbers like those of X
-    └── BundleError                     a file that is not a bundle we can trust
-        ├── BundleFormatError           not a bundle, or a format version this release cannot read
-        └── AuditError                  a bundle that breaks a rule of the format; `rule` names which
+    ├── BundleError                     a file that is not a bundle we can trust
+    │   ├── BundleFormatError           not a bundle, or a format version this release cannot read
+    │   └── AuditError                  a bundle that breaks a rule of the format; `rule` names which
+    └── OverloadedError                 a server that has too much waiting to take more now
 
 Errors know nothing of HTTP or of exit codes; the layers that speak those translate.
 """
@@ -33,6 +34,7 @@ __all__ = [
     "CaptureError",
     "CellError",
     "ForgottenPreprocessingError",
+    "OverloadedError",
     "ParityError",
     "SchemaError",
     "UnsupportedModelError",
@@ -166,3 +168,7 @@ class AuditError(BundleError):
         self.rule = rule
         self.entry = entry
         super().__init__(f"{entry + ': ' if entry else ''}{message} [{rule}]")
+
+
+class OverloadedError(AfterfitError):
+    """Too much work waits already; nothing was done for this request, which may be sent again later."""

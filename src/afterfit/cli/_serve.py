@@ -1,0 +1,63 @@
+"""`afterfit serve`."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  afterfit serve flights.afit
+  afterfit serve flights.afit prices.afit --port 9000 --workers 2
+  curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \\
+    -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
+"""
+)
+@click.argument(
+    "bundles", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="BUNDLE..."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
+)
+@click.option(
+    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes; each uses one core."
+)
+@click.option(
+    "--max-body",
+    default=16 * 1024 * 1024,
+    show_default="16 MiB",
+    type=click.IntRange(1),
+    metavar="BYTES",
+    help="Largest body of a request.",
+)
+@click.option(
+    "--max-rows",
+    default=10_000,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="ROWS",
+    help="Most rows of a request.",
+)
+def serve(
+    bundles: tuple[str, ...], *, host: str, port: int, workers: int, max_body: int, max_rows: int
+) -> None:
+    """Serve models over HTTP, until Ctrl-C.
+
+    Every BUNDLE is audited before anything starts. POST rows as {"rows": [{"column": value, ...}]} to
+    /models/NAME/predict, or to /predict where there is one model. Open the address in a browser to try it.
+    """
+    from afterfit.serving import Limits
+    from afterfit.serving import serve as run
+
+    run(
+        bundles,
+        host=host,
+        port=port,
+        workers=workers,
+        limits=Limits(max_body=max_body, max_rows=max_rows),
+        on_ready=lambda url: click.echo(
+            f"Serving {len(bundles)} model{'s'[: len(bundles) > 1]} at {url} (Ctrl-C stops it)"
+        ),
+    )

@@ -1,0 +1,216 @@
+"""Requests that arrive together share one run of the model.
+
+Every request that is submitted during one turn of the event loop waits until the turn ends; then their rows
+are joined, run once, and handed back to who asked. Nobody waits for a clock, so a lone request pays nothing
+but the end of its own turn. While a slow model runs in its thread, the requests that come in meanwhile gather
+and share the next run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from time import perf_counter
+from types import coroutine
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from afterfit.errors import OverloadedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from concurrent.futures import Executor
+
+    from afterfit.schema import Packed
+
+    Arrays = dict[str, np.ndarray[Any, Any]]
+    Run = Callable[[Packed], Arrays]
+
+
+class Batch:
+    """What one run of the model answered: `arrays`, output name to array, first axis the rows.
+
+    `shaped` is where a contract keeps what it made of all rows, once for everyone who shares the run.
+    """
+
+    __slots__ = ("arrays", "shaped")
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.arrays = arrays
+        self.shaped: dict[object, Any] = {}
+
+
+class Ticket:
+    """One request's place in the queue, and then its answer: rows `start` to `stop` of `batch`."""
+
+    __slots__ = ("batch", "error", "packed", "rows", "start", "stop", "waiter")
+
+    def __init__(self, packed: Packed, rows: int) -> None:
+        self.packed = packed
+        self.rows = rows
+        self.batch: Batch | None = None
+        self.error: Exception | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        self.start = self.stop = 0
+
+    def settle(self, error: Exception | None = None) -> None:
+        """Wake who waits; `error` where there is no answer."""
+        self.error = error
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    async def answered(self) -> Batch:
+        """Wait for the run that answers this request. Raises what the run raised for it."""
+        # The run stands in the loop's queue before the rest of this coroutine does, so for a run on the
+        # loop one turn is enough, and no future has to be made and waited for.
+        await _end_of_turn()
+        if self.batch is None and self.error is None:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
+        if self.batch is None:
+            raise self.error or RuntimeError("a request was woken without an answer")
+        return self.batch
+
+
+@coroutine
+def _end_of_turn() -> Generator[None, None, None]:
+    """What `asyncio.sleep(0)` does, without its checks."""
+    yield
+
+
+class Batcher:
+    """Joins the rows of requests into runs of one model.
+
+    `run` maps packed rows to arrays and must treat rows independently. `max_rows`: a run takes requests, in
+    the order of arrival, until one more would pass this many rows; a single request may be larger.
+    `max_waiting_rows`: where more rows would wait, `OverloadedError` is raised, so memory is bounded.
+    `executor`: where runs go that would hold up the event loop: those of more than `inline_rows` rows, and
+    those of a model whose last run took longer than `slow_seconds`. One run is under way at a time.
+
+    Laws: a request is answered with its own rows, whatever the order of arrival and of answering. If a joint
+    run raises, each of its requests is run alone, so that only those at fault see an error.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        *,
+        executor: Executor,
+        max_rows: int = 1024,
+        max_waiting_rows: int = 100_000,
+        inline_rows: int = 256,
+        slow_seconds: float = 0.02,
+    ) -> None:
+        self._run = run
+        self._executor = executor
+        self._max_rows = max_rows
+        self._max_waiting_rows = max_waiting_rows
+        self._inline_rows = inline_rows
+        self._slow_seconds = slow_seconds
+        self._waiting: list[Ticket] = []
+        self._waiting_rows = 0
+        self._is_busy = False
+        self._is_slow = False
+
+    @property
+    def waiting_rows(self) -> int:
+        """Rows that wait for a run."""
+        return self._waiting_rows
+
+    def submit(self, packed: Packed, rows: int) -> Ticket:
+        """Line `rows` packed rows up for the next run; `await ticket.answered()` gives what it answers.
+
+        Raises OverloadedError where too many rows wait already.
+        """
+        waiting = self._waiting_rows + rows
+        if waiting > self._max_waiting_rows and self._waiting:
+            raise OverloadedError(f"{self._waiting_rows} rows wait for the model already")
+        self._waiting_rows = waiting
+        ticket = Ticket(packed, rows)
+        self._waiting.append(ticket)
+        if not self._is_busy:
+            self._is_busy = True
+            asyncio.get_running_loop().call_soon(self._flush)
+        return ticket
+
+    def _flush(self) -> None:
+        tickets, rows = self._take()
+        loop = asyncio.get_running_loop()
+        if self._is_slow or rows > self._inline_rows:
+            run = loop.run_in_executor(self._executor, self._answer, tickets)
+            run.add_done_callback(partial(self._finish, loop, tickets))
+            return
+        errors = self._answer(tickets)
+        for ticket in tickets:
+            if ticket.waiter is not None or errors:
+                ticket.settle(errors.get(ticket))
+        self._continue(loop)
+
+    def _finish(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        tickets: list[Ticket],
+        run: asyncio.Future[dict[Ticket, Exception]],
+    ) -> None:
+        if run.cancelled():
+            errors: dict[Ticket, Exception] = dict.fromkeys(
+                tickets, OverloadedError("the server is stopping")
+            )
+        else:
+            errors = run.result()
+        for ticket in tickets:
+            ticket.settle(errors.get(ticket))
+        self._continue(loop)
+
+    def _continue(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_busy = bool(self._waiting)
+        if self._is_busy:
+            loop.call_soon(self._flush)
+
+    def _take(self) -> tuple[list[Ticket], int]:
+        """The first requests in line that make one run, and their rows."""
+        if self._waiting_rows <= self._max_rows:
+            tickets, rows = self._waiting, self._waiting_rows
+            self._waiting, self._waiting_rows = [], 0
+            return tickets, rows
+        count = rows = 0
+        for ticket in self._waiting:
+            if count and rows + ticket.rows > self._max_rows:
+                break
+            rows += ticket.rows
+            count += 1
+        tickets, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_rows -= rows
+        return tickets, rows
+
+    def _answer(self, tickets: list[Ticket]) -> dict[Ticket, Exception]:
+        """Give each ticket its rows of a run; the errors of those that have none."""
+        started = perf_counter()
+        try:
+            self._answer_joined(tickets)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is raised again to who asked
+            if len(tickets) == 1:
+                return {tickets[0]: error}
+            errors: dict[Ticket, Exception] = {}
+            for ticket in tickets:
+                errors |= self._answer([ticket])
+            return errors
+        finally:
+            self._is_slow = perf_counter() - started > self._slow_seconds
+        return {}
+
+    def _answer_joined(self, tickets: list[Ticket]) -> None:
+        packed = tickets[0].packed
+        if len(tickets) > 1:
+            packed = {name: np.concatenate([ticket.packed[name] for ticket in tickets]) for name in packed}
+        rows = sum([ticket.rows for ticket in tickets])
+        batch = Batch(self._run(packed))
+        for name, array in batch.arrays.items():
+            if len(array) != rows:
+                raise RuntimeError(f"the model answered {len(array)} rows of {name!r} for {rows} rows")
+        start = 0
+        for ticket in tickets:
+            ticket.start = start
+            ticket.stop = start = start + ticket.rows
+            ticket.batch = batch

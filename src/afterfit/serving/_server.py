@@ -1,0 +1,202 @@
+"""The server processes: granian in front of the application."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import threading
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afterfit.errors import AfterfitError, ArgumentError
+from afterfit.serving._data_plane import DataPlane, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from afterfit.serving._http import Application
+
+BACKLOG = 2048
+"""Connections the kernel holds for a worker before it accepts them."""
+
+CONNECTIONS = 1024
+"""Open connections a worker serves; the rest wait in the backlog."""
+
+STOP_SECONDS = 25
+"""Requests under way when the server is told to stop have this long to end."""
+
+
+_STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
+_LOGGING = {"handlers": {"console": _STDERR, "access": _STDERR}}
+"""granian writes its log to standard output otherwise, where the ready line is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a worker needs to know; it crosses to the worker's process."""
+
+    paths: tuple[str, ...]
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(
+    paths: Sequence[str | os.PathLike[str]],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    limits: Limits | None = None,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
+
+    `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
+    `on_ready` is called, from another thread, with the server's URL once it answers there.
+
+    Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where two bundles have
+    one name, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
+    with code 1 follows where a worker ends and cannot be replaced.
+    """
+    from afterfit.bundle import read_bundle
+
+    if not paths:
+        raise ArgumentError("no bundle to serve was given")
+    if workers < 1:
+        raise ArgumentError(f"{workers} workers; at least 1 is needed")
+    if importlib.util.find_spec("granian") is None:
+        raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
+    names: dict[str, str] = {}
+    for path in [os.fspath(path) for path in paths]:
+        name = read_bundle(path).manifest.name
+        if name in names:
+            raise ArgumentError(
+                f"two bundles are called {name!r}: {names[name]} and {path}; serve one of them"
+            )
+        names[name] = path
+    port = _claim(host, port)
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    settings = Settings(tuple(str(Path(path).resolve()) for path in names.values()), limits or Limits())
+    stopped = threading.Event()
+    if on_ready is not None:
+        threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
+    try:
+        _run_granian(settings, host, port, workers)
+    finally:
+        stopped.set()
+
+
+def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.log import LogLevels
+    from granian.server import Server
+
+    server = Server(
+        "afterfit",
+        address=host,
+        port=port,
+        interface=Interfaces.ASGI,
+        workers=workers,
+        http=HTTPModes.http1,
+        websockets=False,
+        loop=Loops.uvloop if importlib.util.find_spec("uvloop") is not None else Loops.asyncio,
+        backlog=BACKLOG,
+        backpressure=CONNECTIONS,
+        respawn_failed_workers=True,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.error,
+        log_dictconfig=_LOGGING,
+    )
+    server.serve(target_loader=partial(make_application, settings), wrap_loader=False)
+
+
+def make_application(settings: Settings) -> Application:
+    """The application of one worker, which loads the bundles when it starts."""
+    from afterfit.serving._http import Application
+    from afterfit.serving.contracts import NativeContract
+
+    _log_to_stderr()
+    _end_with_parent()
+    return Application(partial(_load, settings), lambda plane: [NativeContract(plane)])
+
+
+def _load(settings: Settings) -> DataPlane:
+    import gc
+
+    from afterfit.runtime import load
+
+    models = []
+    for path in settings.paths:
+        model = load(path, threads=1)
+        report = model.verify()
+        if not report.ok:
+            raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
+        models.append(model)
+    plane = DataPlane(models, settings.limits)
+    # Requests leave no cycles behind; collecting after every few hundred objects would only cost time.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+    return plane
+
+
+def _end_with_parent() -> None:
+    """Stop this worker when the process that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("afterfit")
+    log.handlers = [handler]
+    log.propagate = False
+
+
+def _claim(host: str, port: int) -> int:
+    """The port to bind. Workers share it by SO_REUSEPORT, which would let a second server in silently."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+            claimed: int = probe.getsockname()[1]
+            return claimed
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ArgumentError(f"cannot listen on {host}:{port}: {reason}") from None
+
+
+def _announce(
+    host: str, port: int, url: str, on_ready: Callable[[str], None], stopped: threading.Event
+) -> None:
+    """Call `on_ready` as soon as the server answers."""
+    target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound
+    while not stopped.wait(0.005):
+        if _answers(target, port):
+            on_ready(url)
+            return
+
+
+def _answers(host: str, port: int) -> bool:
+    request = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+    with suppress(OSError), socket.create_connection((host, port), timeout=5) as connection:
+        connection.sendall(request)
+        return connection.recv(12) == b"HTTP/1.1 200"
+    return False

@@ -1,0 +1,222 @@
+"""The native contract: rows as JSON objects, answers as plain lists, every mistake at once."""
+
+from __future__ import annotations
+
+import base64
+import difflib
+import hashlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import msgspec
+import numpy as np
+
+from afterfit.errors import SchemaError
+from afterfit.serving._data_plane import INLINE_BODY
+from afterfit.serving._exchange import Problem, Response, Route, problem_response
+from afterfit.serving.contracts._openapi import example_row, openapi
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from afterfit.runtime import Model
+    from afterfit.serving._batching import Batch
+    from afterfit.serving._data_plane import DataPlane, ServedModel
+    from afterfit.serving._exchange import Handler
+
+JSON_BODY = frozenset({b"application/json"})
+PAGE = Path(__file__).parents[2] / "web" / "page.html"
+
+_encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class NativeContract:
+    """Speaks for every model of a data plane."""
+
+    def __init__(self, plane: DataPlane) -> None:
+        self._plane = plane
+
+    def routes(self) -> Sequence[Route]:
+        """`/predict` where there is one model, `/models/{name}/predict` for each, and what describes them."""
+        served = self._plane.models
+        routes = [
+            _get("/health/live", Response(_encode({"status": "live"}))),
+            _get("/health/ready", Response(_encode({"status": "ready", "models": sorted(served)}))),
+            _get("/models", Response(_encode({"models": [_summary(one.model) for one in served.values()]}))),
+            _get("/openapi.json", Response(_encode(openapi([one.model for one in served.values()])))),
+        ]
+        page = _page()
+        routes += [_get("/", page), _get("/docs", page)]
+        for name, one in served.items():
+            predict = self._predict(one)
+            routes.append(_get(f"/models/{name}", Response(_encode(_description(one.model)))))
+            routes.append(Route(f"/models/{name}/predict", "POST", predict, JSON_BODY))
+            if len(served) == 1:
+                routes.append(Route("/predict", "POST", predict, JSON_BODY))
+        return routes
+
+    def missing(self, path: str) -> Problem | None:
+        """A model that is not served, or `/predict` where it would have to choose."""
+        names = list(self._plane.models)
+        if path == "/predict":
+            paths = ", ".join(f"/models/{name}/predict" for name in names[:10])
+            return Problem(
+                404, "which-model", f"This server has {len(names)} models; post to one of {paths}."
+            )
+        if not path.startswith("/models/"):
+            return None
+        asked = path.removeprefix("/models/").removesuffix("/predict")
+        if asked in self._plane.models:
+            return None
+        near = difflib.get_close_matches(asked[:200], names, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, names[:10]))}."
+        return Problem(404, "unknown-model", f"This server has no model {asked[:100]!r}. {hint}")
+
+    def refuse(self, problem: Problem) -> Response:
+        """RFC 9457 problem details."""
+        return problem_response(problem)
+
+    def _predict(self, served: ServedModel) -> Handler:
+        plane = self._plane
+        shape = shaper(served.model)
+
+        async def predict(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:  # noqa: ARG001 - a handler takes them
+            try:
+                if len(body) > INLINE_BODY:
+                    return await plane.answer_json(served, body, shape)
+                ticket = plane.submit_json(served, body)
+            except SchemaError as error:
+                return problem_response(_problem_of_rows(error, body))
+            return shape(await ticket.answered(), ticket.start, ticket.stop)
+
+        return predict
+
+
+def shaper(model: Model) -> Callable[[Batch, int, int], bytes]:
+    """The function that writes rows `start` to `stop` of a batch as JSON.
+
+    What never changes is written once for the model, and the values once for everyone who shares a run.
+    """
+    main = "transformed" if model.task == "transformation" else "prediction"
+    others = [output.name for output in model.schema.outputs if output.name != main]
+    head: dict[str, object] = {"model": model.name, "version": model.version}
+    main_output = model.schema.output(main)
+    if main_output is not None and main_output.columns is not None:
+        head["columns"] = main_output.columns
+    if "probabilities" in others and model.classes is not None:
+        head["classes"] = _spelled(model.classes.tolist())
+    prefix = _encode(head)[:-1] + b',"predictions":['
+    rest = [(b'],"%s":[' % name.encode(), name) for name in others]
+
+    def shape(batch: Batch, start: int, stop: int) -> bytes:
+        written = batch.shaped.get(shape)
+        if written is None:
+            written = batch.shaped[shape] = {
+                name: _write_rows(batch.arrays[name]) for name in (main, *others)
+            }
+        parts = [prefix, b",".join(written[main][start:stop])]
+        for key, name in rest:
+            parts += (key, b",".join(written[name][start:stop]))
+        parts.append(b"]}")
+        return b"".join(parts)
+
+    return shape
+
+
+def _write_rows(array: np.ndarray[Any, Any]) -> list[bytes]:
+    """Each row of an output as JSON."""
+    values = array.tolist()
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        values = _spelled(values)
+    # One call for all rows; JSON has no line breaks inside strings.
+    return _encode_lines(values).split(b"\n")
+
+
+def _spelled(value: Any) -> Any:
+    """Values with the numbers that JSON lacks as the strings that the rows spell them with."""
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _problem_of_rows(error: SchemaError, body: bytes) -> Problem:
+    """400 where the body is no JSON at all, 422 with every mistake where it is."""
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
+        why = "it is nested too deeply" if isinstance(reason, RecursionError) else str(reason)
+        return Problem(400, "not-json", f"The body is not JSON: {why}.")
+    count = len(error.errors)
+    return Problem(
+        422,
+        "invalid-rows",
+        f"The rows do not fit the schema: {count}{' or more' if error.truncated else ''} "
+        f"mistake{'s' if count != 1 else ''}, each listed in errors.",
+        errors=error.errors,
+        truncated=error.truncated,
+    )
+
+
+def _get(path: str, response: Response) -> Route:
+    async def respond(body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG001 - a handler takes them
+        return response
+
+    return Route(path, "GET", respond)
+
+
+def _summary(model: Model) -> dict[str, object]:
+    summary: dict[str, object] = {
+        "name": model.name,
+        "version": model.version,
+        "task": model.task,
+        "predict": f"/models/{quote(model.name)}/predict",
+    }
+    if model.manifest.description is not None:
+        summary["description"] = model.manifest.description
+    return summary
+
+
+def _description(model: Model) -> dict[str, object]:
+    """What `GET /models/{name}` answers; `example` is a body that can be posted as it is."""
+    return {
+        **_summary(model),
+        "framework": model.manifest.framework,
+        "columns": model.schema.columns,
+        "outputs": model.schema.outputs,
+        "example": {"rows": [example_row(model)]},
+    }
+
+
+def _page() -> Response:
+    """The page, with a policy that lets it run its own script and talk to this server, and nothing else."""
+    html = PAGE.read_bytes()
+    policy = "; ".join(
+        [
+            "default-src 'none'",
+            "connect-src 'self'",
+            f"script-src '{_digest(html, b'script')}'",
+            f"style-src '{_digest(html, b'style')}'",
+            "base-uri 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+        ]
+    )
+    return Response(
+        html,
+        headers=[
+            (b"content-type", b"text/html; charset=utf-8"),
+            (b"content-security-policy", policy.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ],
+    )
+
+
+def _digest(html: bytes, tag: bytes) -> str:
+    text = html.partition(b"<%s>" % tag)[2].partition(b"</%s>" % tag)[0]
+    return "sha256-" + base64.b64encode(hashlib.sha256(text).digest()).decode()

@@ -1,0 +1,229 @@
+"""The OpenAPI 3.1 document of the native contract, written from the schemas of the models that are served."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from afterfit._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from afterfit.runtime import Model
+    from afterfit.schema import Column, Output
+
+JsonSchema = dict[str, Any]
+
+_NON_FINITE = {"enum": ["NaN", "Infinity", "-Infinity"]}
+_TYPES: Mapping[str, JsonSchema] = {
+    "float": {"anyOf": [{"type": "number"}, _NON_FINITE]},
+    "integer": {"type": "integer"},
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+    "any": {},
+}
+_SAMPLES: Mapping[str, object] = {
+    "float": 0.0,
+    "integer": 0,
+    "boolean": False,
+    "string": "",
+    "any": None,
+}
+
+
+def openapi(models: Sequence[Model]) -> dict[str, Any]:
+    """The document: every path, the rows each model takes, what it answers, and how mistakes are told."""
+    paths: dict[str, Any] = {
+        "/health/live": {"get": _describing("live", "Is the server running?", "live")},
+        "/health/ready": {"get": _describing("ready", "Are the models loaded?", "ready")},
+        "/models": {"get": _describing("list_models", "The models that are served", "models")},
+    }
+    schemas: dict[str, Any] = dict(_SHARED)
+    for index, model in enumerate(models):
+        rows, answer = f"rows_{index}", f"answer_{index}"
+        schemas[rows] = rows_schema(model)
+        schemas[answer] = answer_schema(model)
+        path = f"/models/{quote(model.name)}"
+        paths[path] = {"get": _describing(f"describe_{index}", f"The schema of {model.name}", "schema")}
+        paths[f"{path}/predict"] = {"post": _predict(model, f"predict_{index}", rows, answer)}
+        if len(models) == 1:
+            paths["/predict"] = {"post": _predict(model, "predict", rows, answer)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "afterfit", "version": __version__, "summary": "Models saved whole, and served."},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
+
+
+def example_row(model: Model) -> dict[str, Any]:
+    """A row that can be sent: the first golden row, or one made of the columns' examples."""
+    if model.bundle.golden:
+        return model.bundle.golden[0].input
+    return {column.name: _sample(column) for column in model.schema.columns}
+
+
+def rows_schema(model: Model) -> JsonSchema:
+    """What the body of a request must be."""
+    columns = model.schema.columns
+    row: JsonSchema = {
+        "type": "object",
+        "properties": {column.name: column_schema(column) for column in columns},
+        "required": [column.name for column in columns if column.input is not None],
+        "additionalProperties": False,
+    }
+    return {
+        "type": "object",
+        "properties": {"rows": {"type": "array", "items": row}},
+        "required": ["rows"],
+        "additionalProperties": False,
+    }
+
+
+def column_schema(column: Column) -> JsonSchema:
+    """What one value of a column may be."""
+    if column.input is None:
+        return {"description": "The model does not read this column."}
+    schema: JsonSchema
+    if column.categories is not None and not column.categories.open:
+        schema = {"enum": list(column.categories.values)}
+    else:
+        schema = dict(_TYPES[column.type])
+    if column.nullable:
+        schema = {"anyOf": [schema, {"type": "null"}]}
+    if column.range is not None:
+        schema["description"] = f"Seen when the model was saved: {column.range[0]} to {column.range[1]}."
+    if column.example is not None:
+        schema["examples"] = [column.example]
+    return schema
+
+
+def answer_schema(model: Model) -> JsonSchema:
+    """What an answer is."""
+    properties: JsonSchema = {"model": {"const": model.name}, "version": {"const": model.version}}
+    for output in model.schema.outputs:
+        name = "predictions" if output.name in {"prediction", "transformed"} else output.name
+        properties[name] = _output_schema(output)
+        if name == "probabilities":
+            properties["classes"] = {
+                "type": "array",
+                "description": "The labels, in the order of the columns of probabilities.",
+            }
+        if output.columns is not None:
+            properties["columns"] = {"const": list(output.columns)}
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _output_schema(output: Output) -> JsonSchema:
+    schema: JsonSchema = dict(_TYPES[output.type])
+    if output.name == "prediction" and output.classes is not None:
+        schema = {"enum": list(output.classes)}
+    for size in reversed(output.shape[1:]):
+        schema = {"type": "array", "items": schema}
+        if size >= 0:
+            schema |= {"minItems": size, "maxItems": size}
+    return {"type": "array", "items": schema}
+
+
+def _sample(column: Column) -> object:
+    if column.example is not None:
+        return column.example
+    if column.nullable:
+        return None
+    if column.categories is not None and column.categories.values:
+        return column.categories.values[0]
+    return column.range[0] if column.range is not None else _SAMPLES[column.type]
+
+
+def _predict(model: Model, operation: str, rows: str, answer: str) -> JsonSchema:
+    examples = {
+        f"golden_{index}": {"value": {"rows": [golden.input]}}
+        for index, golden in enumerate(model.bundle.golden[:3])
+    } or {"example": {"value": {"rows": [example_row(model)]}}}
+    return {
+        "operationId": operation,
+        "summary": f"Answer rows with {model.name}",
+        "description": model.manifest.description or f"A {model.task} model, version {model.version}.",
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(rows), "examples": examples}},
+        },
+        "responses": {
+            "200": {
+                "description": "One answer a row",
+                "content": {"application/json": {"schema": _ref(answer)}},
+            },
+            **_problems(
+                {
+                    "400": "The body is not JSON",
+                    "413": "The body or the number of rows is above the limit",
+                    "415": "The body is not said to be JSON",
+                    "422": "Some values do not fit the schema; every mistake is listed",
+                    "503": "Too much waits already",
+                }
+            ),
+        },
+    }
+
+
+def _problems(statuses: Mapping[str, str]) -> JsonSchema:
+    content = {"application/problem+json": {"schema": _ref("problem")}}
+    return {status: {"description": why, "content": content} for status, why in statuses.items()}
+
+
+def _describing(operation: str, summary: str, schema: str) -> JsonSchema:
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "responses": {
+            "200": {"description": "Yes" if summary.endswith("?") else summary}
+            | {"content": {"application/json": {"schema": _ref(schema)}}}
+        },
+    }
+
+
+def _ref(name: str) -> JsonSchema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _object(required: Iterable[str], **properties: JsonSchema) -> JsonSchema:
+    return {"type": "object", "properties": properties, "required": list(required)}
+
+
+_TEXT: JsonSchema = {"type": "string"}
+_SUMMARY = {"name": _TEXT, "version": _TEXT, "task": _TEXT, "predict": _TEXT, "description": _TEXT}
+_NAMED = ("name", "version", "task", "predict")
+_LIST: JsonSchema = {"type": "array", "items": {"type": "object"}}
+_SHARED: Mapping[str, JsonSchema] = {
+    "live": _object(["status"], status={"const": "live"}),
+    "ready": _object(["status"], status={"const": "ready"}, models={"type": "array", "items": _TEXT}),
+    "models": _object(["models"], models={"type": "array", "items": _object(_NAMED, **_SUMMARY)}),
+    "schema": _object(
+        [*_NAMED, "columns", "outputs", "example"],
+        **_SUMMARY,
+        framework={"type": "object"},
+        columns=_LIST,
+        outputs=_LIST,
+        example={"type": "object"},
+    ),
+    "problem": _object(
+        ["type", "title", "status", "detail"],
+        type=_TEXT,
+        title=_TEXT,
+        status={"type": "integer"},
+        detail=_TEXT,
+        truncated={"type": "boolean"},
+        errors={
+            "type": "array",
+            "items": _object(
+                ["row", "column", "expected", "got", "fix"],
+                row={"type": ["integer", "null"]},
+                column={"type": ["string", "null"]},
+                expected=_TEXT,
+                got=_TEXT,
+                fix=_TEXT,
+            ),
+        },
+    ),
+}

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+import afterfit
+
+
+@pytest.fixture(scope="module")
+def document(tools, toy_bundle):
+    app = tools.make_app(afterfit.load(toy_bundle, threads=1), tools.SpyModel("other model"))
+    reply = asyncio.run(tools.call(app, "GET", "/openapi.json"))
+    app.stop()
+    assert reply.status == 200
+    return reply.json
+
+
+def references(node):
+    if isinstance(node, dict):
+        if "$ref" in node:
+            yield node["$ref"]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_the_document_is_of_version_3_1_and_refers_to_what_is_there(document):
+    assert document["openapi"] == "3.1.0"
+    assert set(document["info"]) >= {"title", "version"}
+    for reference in references(document):
+        assert reference.removeprefix("#/components/schemas/") in document["components"]["schemas"]
+    operations = [
+        operation["operationId"] for path in document["paths"].values() for operation in path.values()
+    ]
+    assert len(set(operations)) == len(operations)
+
+
+def test_every_path_of_it_answers(tools, document, toy_bundle):
+    from urllib.parse import unquote
+
+    app = tools.make_app(afterfit.load(toy_bundle, threads=1), tools.SpyModel("other model"))
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            bodies = [b""]
+            if method == "post":
+                examples = operation["requestBody"]["content"]["application/json"]["examples"]
+                bodies = [tools.rows(*one["value"]["rows"]) for one in examples.values()]
+                assert bodies
+            for body in bodies:
+                reply = asyncio.run(tools.call(app, method.upper(), unquote(path), body))
+                assert reply.status == 200, path
+                check(
+                    document,
+                    operation["responses"]["200"]["content"]["application/json"]["schema"],
+                    reply.json,
+                )
+    app.stop()
+
+
+def test_rows_are_described_as_the_decoder_reads_them(document):
+    post = document["paths"]["/models/toy/predict"]["post"]
+    schema = resolve(document, post["requestBody"]["content"]["application/json"]["schema"])
+    row = schema["properties"]["rows"]["items"]
+    assert list(row["properties"]) == ["delay", "distance (miles)", "carrier"]
+    assert row["required"] == list(row["properties"])
+    assert row["additionalProperties"] is False
+    kind = resolve(
+        document,
+        document["paths"]["/models/other%20model/predict"]["post"]["requestBody"]["content"][
+            "application/json"
+        ]["schema"],
+    )["properties"]["rows"]["items"]["properties"]["kind"]
+    assert kind["enum"] == ["a", "b"]
+
+
+def resolve(document, schema):
+    reference = schema.get("$ref")
+    if reference is None:
+        return schema
+    return document["components"]["schemas"][reference.removeprefix("#/components/schemas/")]
+
+
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
+
+
+def check(document, schema, value):
+    """The part of JSON Schema that the document uses."""
+    schema = resolve(document, schema)
+    if "anyOf" in schema:
+        errors = []
+        for option in schema["anyOf"]:
+            try:
+                return check(document, option, value)
+            except AssertionError as error:
+                errors.append(error)
+        raise AssertionError(errors)
+    if "type" in schema:
+        kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        assert any(isinstance(value, TYPES[kind]) for kind in kinds)
+    if "const" in schema:
+        assert value == schema["const"]
+    if "enum" in schema:
+        assert value in schema["enum"]
+    if isinstance(value, dict):
+        assert set(schema.get("required", [])) <= set(value)
+        for key, one in value.items():
+            if key in schema.get("properties", {}):
+                check(document, schema["properties"][key], one)
+    if isinstance(value, list):
+        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        for one in value:
+            check(document, schema.get("items", {}), one)
+    return None
