@@ -33,6 +33,12 @@ from afterfit.lowering import Table, _registry, constant
 ROWS = 80
 
 
+@pytest.fixture(autouse=True)
+def lowerings_are_registered() -> None:
+    """So that a test may put a wrong one in the place of a right one."""
+    assert "sklearn.preprocessing.StandardScaler" in _registry.registered()
+
+
 @pytest.fixture
 def frame() -> pd.DataFrame:
     rng = np.random.default_rng(0)

@@ -1,0 +1,64 @@
+"""What the documents show runs, and what they list is what there is."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from afterfit.lowering import registered
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "src" / "afterfit"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+WITH_EXAMPLES = [path for path in sorted(SOURCE.rglob("*.py")) if ">>>" in path.read_text(encoding="utf-8")]
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("number", range(len(blocks(README, "python"))))
+def test_the_examples_of_the_readme_run(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    exec(compile(blocks(README, "python")[number], "README.md", "exec"), {})
+    assert (tmp_path / "wine.afit").is_file()
+
+
+@pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_the_examples_of_docstrings_run(path: Path):
+    parts = path.relative_to(SOURCE.parent).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_the_readme_lists_every_estimator_that_is_captured():
+    listed = set(re.findall(r"`([A-Z]\w+)`", README.split("## What is captured")[1].split("## Measured")[0]))
+    assert listed == {name.rpartition(".")[2] for name in registered()}
+
+
+def test_every_command_of_the_readme_exists():
+    from afterfit.cli import main  # noqa: F401 - the entry point must import
+    from afterfit.cli import _group
+
+    named = set(re.findall(r"^afterfit (\w+)", "\n".join(blocks(README, "")), flags=re.MULTILINE))
+    assert named - {"demo"} <= set(_group.COMMANDS)
+
+
+@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "FORMAT.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_between_documents_lead_somewhere(document: str):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):
+        assert (ROOT / target).exists(), f"{document} links to {target}"
+
+
+def test_every_decision_says_how_to_confirm_it():
+    for path in (ROOT / "docs" / "decisions").glob("*.md"):
+        text = path.read_text(encoding="utf-8")
+        assert "**Decision.**" in text, path.name
+        assert "**How to confirm.**" in text, path.name
