@@ -3,25 +3,37 @@ at module level, since a lowering reads the attributes of an object that is alre
 """
 
 from afterfit.lowering.sklearn import (
+    _bagging,
     _compose,
+    _delegating,
     _encode,
     _forests,
     _gradient_boosting,
     _hist_gradient_boosting,
     _impute,
     _linear,
+    _multiclass,
+    _multioutput,
     _scale,
+    _target,
     _trees,
+    _voting,
 )
 
 __all__ = [
+    "_bagging",
     "_compose",
+    "_delegating",
     "_encode",
     "_forests",
     "_gradient_boosting",
     "_hist_gradient_boosting",
     "_impute",
     "_linear",
+    "_multiclass",
+    "_multioutput",
     "_scale",
+    "_target",
     "_trees",
+    "_voting",
 ]

@@ -125,7 +125,7 @@ def _classification(estimator: Any, scores: Var, probabilities: Var | None) -> C
         index = op.cast(op.greater(scores, constant(0.0)), to=np.int64)
     else:
         index = op.arg_max(scores, axis=1, keepdims=False)
-    return Classification(classes, index, probabilities, None if probabilities is not None else scores)
+    return Classification(classes, index, probabilities, scores)
 
 
 def _logistic(estimator: Any, scores: Var) -> Var:
