@@ -28,9 +28,7 @@ def lower_bagging_classifier(estimator: Any, X: Table, context: Context) -> Clas
     decisions = None
     if all(isinstance(answer, Classification) and answer.scores is not None for _, answer in parts):
         decisions = op.div(total([scores(part, answer, context) for part, answer in parts]), count)
-    return Classification(
-        estimator.classes_, op.arg_max(mean, axis=1, keepdims=False), mean, decisions
-    )
+    return Classification(estimator.classes_, op.arg_max(mean, axis=1, keepdims=False), mean, decisions)
 
 
 @lowers("sklearn.ensemble.BaggingRegressor")

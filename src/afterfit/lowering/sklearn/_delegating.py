@@ -35,7 +35,9 @@ def lower_search(estimator: Any, X: Table, context: Context) -> Lowered:
     best = getattr(estimator, "best_estimator_", None)
     if best is None:
         raise context.refuse(
-            estimator, "it has no best_estimator_ (refit=False)", "Set refit=True, or save the estimator you fitted"
+            estimator,
+            "it has no best_estimator_ (refit=False)",
+            "Set refit=True, or save the estimator you fitted",
         )
     return context.lower(best, X, "best_estimator_")
 

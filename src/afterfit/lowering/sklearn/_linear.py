@@ -9,7 +9,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Block, Classification, OneHot, Regression, Table, constant
+from afterfit.lowering._table import Block, Classification, Labels, OneHot, Regression, Table, constant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -73,12 +73,12 @@ def lower_linear_classifier(estimator: Any, X: Table, context: Context) -> Class
 
 
 @lowers("sklearn.linear_model.RidgeClassifier", "sklearn.linear_model.RidgeClassifierCV")
-def lower_ridge_classifier(estimator: Any, X: Table, context: Context) -> Classification:
-    if estimator._label_binarizer.y_type_.startswith("multilabel"):  # noqa: SLF001 - no public equivalent
-        raise context.refuse(
-            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
-        )
-    return lower_linear_classifier(estimator, X, context)
+def lower_ridge_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
+    if not estimator._label_binarizer.y_type_.startswith("multilabel"):  # noqa: SLF001 - no public equivalent
+        return lower_linear_classifier(estimator, X, context)
+    scores = _scores(estimator, X, context)
+    values = op.cast(op.greater(scores, constant(0.0)), to=np.int64)
+    return Labels(values, len(estimator.coef_), np.dtype(np.int64))
 
 
 def weighted_sums(

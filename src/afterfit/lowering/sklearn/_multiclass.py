@@ -8,7 +8,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Classification, Regression, Table, constant
+from afterfit.lowering._table import Classification, Labels, Regression, Table, constant
 from afterfit.lowering.sklearn._responses import (
     columns,
     labels,
@@ -32,13 +32,11 @@ _Part = tuple[Any, "Answer"]
 
 
 @lowers("sklearn.multiclass.OneVsRestClassifier")
-def lower_one_vs_rest(estimator: Any, X: Table, context: Context) -> Classification:
+def lower_one_vs_rest(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     """The class whose classifier is surest; two classes share one classifier."""
-    if estimator.multilabel_:
-        raise context.refuse(
-            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
-        )
     parts = _lower_parts(estimator, X, context)
+    if estimator.multilabel_:
+        return _each_label(estimator, parts, context)
     classes = np.asarray(estimator.classes_)
     said = [_confidence(part, answer, context) for part, answer in parts]
     if len(parts) == 1:
@@ -79,15 +77,33 @@ def lower_one_vs_one(estimator: Any, X: Table, context: Context) -> Classificati
 @lowers("sklearn.multiclass.OutputCodeClassifier")
 def lower_output_code(estimator: Any, X: Table, context: Context) -> Classification:
     """The class whose code is nearest to what the classifiers say."""
-    said = columns([_confidence(part, answer, context) for part, answer in _lower_parts(estimator, X, context)])
+    said = columns(
+        [_confidence(part, answer, context) for part, answer in _lower_parts(estimator, X, context)]
+    )
     codes = np.asarray(estimator.code_book_, dtype=np.float64)
     products = op.matmul(said, constant(-2.0 * codes.T))
     distances = op.add(products, constant((codes**2).sum(axis=1)))
     return Classification(np.asarray(estimator.classes_), op.arg_min(distances, axis=1, keepdims=False))
 
 
+def _each_label(estimator: Any, parts: Sequence[_Part], context: Context) -> Labels:
+    """1 for each label whose classifier is sure enough, 0 for the others."""
+    if estimator.label_binarizer_.sparse_input_:
+        raise context.refuse(
+            estimator, "it answers with a sparse matrix", "Fit it on a dense matrix of labels"
+        )
+    said = columns([_confidence(part, answer, context) for part, answer in parts])
+    values = op.cast(op.greater(said, constant(_threshold(parts[0]))), to=np.int64)
+    shares = None
+    if hasattr(estimator, "predict_proba"):
+        shares = columns([second_column(probabilities(part, answer, context)) for part, answer in parts])
+    return Labels(values, len(parts), np.dtype(np.int64), shares)
+
+
 def _lower_parts(estimator: Any, X: Table, context: Context) -> list[_Part]:
-    return [_lower_part(part, X, f"estimators_[{i}]", context) for i, part in enumerate(estimator.estimators_)]
+    return [
+        _lower_part(part, X, f"estimators_[{i}]", context) for i, part in enumerate(estimator.estimators_)
+    ]
 
 
 def _lower_part(part: Any, X: Table, name: str, context: Context) -> _Part:

@@ -42,7 +42,9 @@ def lower_voting_classifier(estimator: Any, X: Table, context: Context) -> Class
 def lower_voting_regressor(estimator: Any, X: Table, context: Context) -> Regression:
     """The weighted mean of what the regressors say."""
     parts = _lower_parts(estimator, X, context)
-    return Regression(_average([labels(part, answer, context) for part, answer in parts], _weights(estimator)))
+    return Regression(
+        _average([labels(part, answer, context) for part, answer in parts], _weights(estimator))
+    )
 
 
 @lowers("sklearn.ensemble.StackingClassifier")
@@ -52,7 +54,9 @@ def lower_stacking_classifier(estimator: Any, X: Table, context: Context) -> Cla
         raise context.refuse(
             estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
         )
-    answer = context.lower_predictor(estimator.final_estimator_, _stack(estimator, X, context), "final_estimator_")
+    answer = context.lower_predictor(
+        estimator.final_estimator_, _stack(estimator, X, context), "final_estimator_"
+    )
     if isinstance(answer, Regression):
         raise context.refuse(estimator, "its final estimator is a regressor")
     return replace(answer, classes=np.asarray(estimator.classes_)[np.asarray(answer.classes)])
@@ -61,7 +65,9 @@ def lower_stacking_classifier(estimator: Any, X: Table, context: Context) -> Cla
 @lowers("sklearn.ensemble.StackingRegressor")
 def lower_stacking_regressor(estimator: Any, X: Table, context: Context) -> Regression:
     """The final regressor, on what the others say."""
-    answer = context.lower_predictor(estimator.final_estimator_, _stack(estimator, X, context), "final_estimator_")
+    answer = context.lower_predictor(
+        estimator.final_estimator_, _stack(estimator, X, context), "final_estimator_"
+    )
     if isinstance(answer, Classification):
         raise context.refuse(estimator, "its final estimator is a classifier")
     return answer
