@@ -45,7 +45,11 @@ def check_saved(tmp_path: Path):
         worst = 0.0
         for table in (X, *rows):
             for method in METHODS:
-                entry = {"predict": "prediction", "predict_proba": "probabilities", "transform": "transformed"}
+                entry = {
+                    "predict": "prediction",
+                    "predict_proba": "probabilities",
+                    "transform": "transformed",
+                }
                 if entry[method] not in {output.name for output in saved.schema.outputs}:
                     continue
                 with warnings.catch_warnings():

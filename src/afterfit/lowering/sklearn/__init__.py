@@ -4,6 +4,7 @@ at module level, since a lowering reads the attributes of an object that is alre
 
 from afterfit.lowering.sklearn import (
     _bagging,
+    _calibrated,
     _compose,
     _delegating,
     _encode,
@@ -17,11 +18,13 @@ from afterfit.lowering.sklearn import (
     _scale,
     _target,
     _trees,
+    _ufuncs,
     _voting,
 )
 
 __all__ = [
     "_bagging",
+    "_calibrated",
     "_compose",
     "_delegating",
     "_encode",
@@ -35,5 +38,6 @@ __all__ = [
     "_scale",
     "_target",
     "_trees",
+    "_ufuncs",
     "_voting",
 ]

@@ -11,6 +11,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import inverts, lowers, transforms
 from afterfit.lowering._table import Block, Lowered, Table, concatenate, constant, round_to_float32
+from afterfit.lowering.sklearn._ufuncs import UFUNCS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,11 +83,14 @@ def lower_function_transformer(estimator: Any, X: Table, context: Context) -> Ta
 
 @inverts("sklearn.preprocessing.FunctionTransformer")
 def invert_function_transformer(estimator: Any, values: Var, context: Context) -> Var:
-    if estimator.inverse_func is not None:
+    inverse = estimator.inverse_func
+    if isinstance(inverse, np.ufunc) and inverse in UFUNCS and not estimator.inv_kw_args:
+        return UFUNCS[inverse](values)
+    if inverse is not None:
         raise context.refuse(
             estimator,
-            f"its inverse_transform calls the Python function {_name(estimator.inverse_func)}",
-            "Use one of scikit-learn's own scalers for the target",
+            f"its inverse_transform calls the Python function {_name(inverse)}",
+            "Use one of scikit-learn's own scalers for the target, or a NumPy function such as np.expm1",
         )
     return values
 

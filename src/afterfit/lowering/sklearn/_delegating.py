@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._registry import inverts, lowers
+from afterfit.lowering._registry import inverts, lowers, transforms
 from afterfit.lowering._table import Classification, Lowered, constant
 from afterfit.lowering.sklearn._responses import respond, second_column
 
@@ -25,12 +25,15 @@ _METHODS = {
 }
 
 
-@lowers(
+_SEARCHES = (
     "sklearn.model_selection.GridSearchCV",
     "sklearn.model_selection.RandomizedSearchCV",
     "sklearn.model_selection.HalvingGridSearchCV",
     "sklearn.model_selection.HalvingRandomSearchCV",
 )
+
+
+@lowers(*_SEARCHES)
 def lower_search(estimator: Any, X: Table, context: Context) -> Lowered:
     best = getattr(estimator, "best_estimator_", None)
     if best is None:
@@ -42,9 +45,19 @@ def lower_search(estimator: Any, X: Table, context: Context) -> Lowered:
     return context.lower(best, X, "best_estimator_")
 
 
+@transforms(*_SEARCHES)
+def transform_search(estimator: Any, X: Table, context: Context) -> Table:
+    return context.lower_transformer(estimator.best_estimator_, X, "best_estimator_")
+
+
 @lowers("sklearn.frozen.FrozenEstimator")
 def lower_frozen(estimator: Any, X: Table, context: Context) -> Lowered:
     return context.lower(estimator.estimator, X, "estimator")
+
+
+@transforms("sklearn.frozen.FrozenEstimator")
+def transform_frozen(estimator: Any, X: Table, context: Context) -> Table:
+    return context.lower_transformer(estimator.estimator, X, "estimator")
 
 
 @inverts("sklearn.frozen.FrozenEstimator")

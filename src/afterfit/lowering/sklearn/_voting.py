@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._registry import lowers
+from afterfit.lowering._registry import lowers, transforms
 from afterfit.lowering._table import Classification, Regression, Table, concatenate, constant
-from afterfit.lowering.sklearn._responses import column, labels, probabilities, respond, total
+from afterfit.lowering.sklearn._responses import column, columns, labels, probabilities, respond, total
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +71,31 @@ def lower_stacking_regressor(estimator: Any, X: Table, context: Context) -> Regr
     if isinstance(answer, Classification):
         raise context.refuse(estimator, "its final estimator is a classifier")
     return answer
+
+
+@transforms("sklearn.ensemble.StackingClassifier", "sklearn.ensemble.StackingRegressor")
+def transform_stack(estimator: Any, X: Table, context: Context) -> Table:
+    return _stack(estimator, X, context)
+
+
+@transforms("sklearn.ensemble.VotingClassifier")
+def transform_voting_classifier(estimator: Any, X: Table, context: Context) -> Table:
+    """The votes, or the probabilities of each classifier side by side."""
+    parts = _lower_parts(estimator, X, context)
+    if estimator.voting == "hard":
+        return Table.of(
+            columns([labels(part, answer, context) for part, answer in parts]), len(parts), np.int64
+        )
+    if not estimator.flatten_transform:
+        raise context.refuse(estimator, "its transform is no table", "Set flatten_transform=True")
+    shares = [probabilities(part, answer, context) for part, answer in parts]
+    return Table.of(op.concat(shares, axis=1), len(parts) * len(estimator.classes_))
+
+
+@transforms("sklearn.ensemble.VotingRegressor")
+def transform_voting_regressor(estimator: Any, X: Table, context: Context) -> Table:
+    parts = _lower_parts(estimator, X, context)
+    return Table.of(columns([labels(part, answer, context) for part, answer in parts]), len(parts))
 
 
 def _lower_parts(estimator: Any, X: Table, context: Context) -> list[tuple[Any, Answer]]:
