@@ -4,24 +4,38 @@ at module level, since a lowering reads the attributes of an object that is alre
 
 from afterfit.lowering.sklearn import (
     _compose,
+    _discriminant_analysis,
+    _dummy,
     _encode,
     _forests,
+    _generalized_linear,
     _gradient_boosting,
     _hist_gradient_boosting,
     _impute,
+    _isotonic,
     _linear,
+    _mixture,
+    _naive_bayes,
+    _neural_network,
     _scale,
     _trees,
 )
 
 __all__ = [
     "_compose",
+    "_discriminant_analysis",
+    "_dummy",
     "_encode",
     "_forests",
+    "_generalized_linear",
     "_gradient_boosting",
     "_hist_gradient_boosting",
     "_impute",
+    "_isotonic",
     "_linear",
+    "_mixture",
+    "_naive_bayes",
+    "_neural_network",
     "_scale",
     "_trees",
 ]
