@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from afterfit.capture._reference import Reference
     from afterfit.schema import Packed
 
-_METHODS = ("transform", "predict_proba", "predict")
-
 
 @dataclass(frozen=True, slots=True)
 class Parting:
@@ -68,8 +66,8 @@ def _recording(steps: list[Step]) -> Iterator[dict[int, Any]]:
     recorded: dict[int, Any] = {}
     patched: list[tuple[Any, str]] = []
     for step in steps:
-        method = next((name for name in _METHODS if hasattr(step.estimator, name)), None)
-        if method is None or method in vars(step.estimator):
+        method = _method(step)
+        if not hasattr(step.estimator, method) or method in vars(step.estimator):
             continue
         setattr(step.estimator, method, _recorder(step.estimator, method, recorded))
         patched.append((step.estimator, method))
@@ -78,6 +76,13 @@ def _recording(steps: list[Step]) -> Iterator[dict[int, Any]]:
     finally:
         for estimator, method in patched:
             delattr(estimator, method)
+
+
+def _method(step: Step) -> str:
+    """The method whose answer the lowering of `step` returned."""
+    if isinstance(step.returned, Table):
+        return "transform"
+    return "predict" if isinstance(step.returned, Regression) else "predict_proba"
 
 
 def _recorder(estimator: Any, method: str, recorded: dict[int, Any]) -> Any:

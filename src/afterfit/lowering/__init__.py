@@ -5,7 +5,14 @@ values. Everything else is done once, in `afterfit.capture`.
 """
 
 from afterfit.lowering._context import Context, Learned, RawColumn, Step, Thresholds
-from afterfit.lowering._registry import find_lowering, inverts, lowers, public_name, registered
+from afterfit.lowering._registry import (
+    find_lowering,
+    inverts,
+    lowers,
+    public_name,
+    registered,
+    transforms,
+)
 from afterfit.lowering._table import (
     TEXT,
     Block,
@@ -42,4 +49,5 @@ __all__ = [
     "public_name",
     "registered",
     "round_to_float32",
+    "transforms",
 ]

@@ -11,14 +11,16 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.errors import UnsupportedModelError
-from afterfit.lowering._registry import find_inversion, find_lowering, public_name
+from afterfit.lowering._registry import find_inversion, find_lowering, find_transformation, public_name
 from afterfit.lowering._table import Block, Classification, Lowered, OneHot, Regression, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
     from spox import Var
+
+    from afterfit.lowering._registry import Lowering
 
 ADVICE = (
     "Use one of the estimators listed in README.md under 'What is captured', "
@@ -104,20 +106,15 @@ class Context:
         return UnsupportedModelError(type(estimator).__name__, self.where, reason, way_out)
 
     def lower(self, estimator: Any, X: Table, name: str | None = None) -> Lowered:
-        """Lower `estimator`, found in its parent under `name`, on the table it receives."""
-        if name is not None:
-            with self.inside(name):
-                return self.lower(estimator, X)
-        lowering = find_lowering(estimator)
-        if lowering is None:
-            raise self.refuse(estimator, f"{public_name(estimator)} has no lowering")
-        returned = lowering(estimator, X, self)
-        self.steps.append(Step(tuple(self._path), estimator, X, returned))
-        return returned
+        """Lower what `estimator` answers, found in its parent under `name`, on the table it receives.
+
+        That is `predict` where it has one, otherwise `transform`.
+        """
+        return self._lower(estimator, X, name, find_lowering)
 
     def lower_transformer(self, estimator: Any, X: Table, name: str | None = None) -> Table:
-        """Lower a transformer; refuses what does not return a table."""
-        returned = self.lower(estimator, X, name)
+        """Lower `estimator.transform`; refuses what does not return a table."""
+        returned = self._lower(estimator, X, name, find_transformation)
         if not isinstance(returned, Table):
             raise self.refuse(estimator, "it stands where a transformer is expected")
         return returned
@@ -129,6 +126,19 @@ class Context:
         returned = self.lower(estimator, X, name)
         if isinstance(returned, Table):
             raise self.refuse(estimator, "it stands where a classifier or a regressor is expected")
+        return returned
+
+    def _lower(
+        self, estimator: Any, X: Table, name: str | None, find: Callable[[object], Lowering | None]
+    ) -> Lowered:
+        if name is not None:
+            with self.inside(name):
+                return self._lower(estimator, X, None, find)
+        lowering = find(estimator)
+        if lowering is None:
+            raise self.refuse(estimator, f"{public_name(estimator)} has no lowering")
+        returned = lowering(estimator, X, self)
+        self.steps.append(Step(tuple(self._path), estimator, X, returned))
         return returned
 
     def invert(self, estimator: Any, values: Var) -> Var:
@@ -207,7 +217,9 @@ class Context:
         """Say that a tree compares column `position` of `matrix`, built from `X`, with `values`."""
         origin = X.origins[position]
         if origin is not None and len(values):
-            self.thresholds.append(Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values)))
+            self.thresholds.append(
+                Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values))
+            )
 
     def note_float32_sum(self, estimator: object) -> None:
         """Say that the library itself adds up in float32 here, so parity is held to 1e-6, and stated."""

@@ -27,6 +27,7 @@ class Inversion(Protocol):
 
 
 _LOWERINGS: dict[str, Lowering] = {}
+_TRANSFORMATIONS: dict[str, Lowering] = {}
 _INVERSIONS: dict[str, Inversion] = {}
 _FAMILIES = {"sklearn": "afterfit.lowering.sklearn"}
 """Root package of an estimator's class to the package of ours that registers its lowerings. The name comes
@@ -36,8 +37,20 @@ _L = TypeVar("_L", bound="Callable[..., Any]")
 
 
 def lowers(*names: str) -> Callable[[_L], _L]:
-    """Register a lowering for the classes called `names`, such as `sklearn.preprocessing.StandardScaler`."""
+    """Register a lowering for the classes called `names`, such as `sklearn.preprocessing.StandardScaler`.
+
+    It answers as `predict` does, or as `transform` does for classes without `predict`.
+    """
     return _register(_LOWERINGS, names)
+
+
+def transforms(*names: str) -> Callable[[_L], _L]:
+    """Register the lowering of `transform` for classes that also have `predict`.
+
+    It is used where they stand in the middle of a pipeline, or where else a transformer is expected; where they
+    stand at its end, the one registered with `lowers` is.
+    """
+    return _register(_TRANSFORMATIONS, names)
 
 
 def inverts(*names: str) -> Callable[[_L], _L]:
@@ -79,6 +92,13 @@ def find_lowering(estimator: object) -> Lowering | None:
     return _LOWERINGS.get(name)
 
 
+def find_transformation(estimator: object) -> Lowering | None:
+    """The lowering of `transform` registered for exactly this class."""
+    name = public_name(estimator)
+    _import_family(name)
+    return _TRANSFORMATIONS.get(name, _LOWERINGS.get(name))
+
+
 def find_inversion(estimator: object) -> Inversion | None:
     """The lowering of `inverse_transform` registered for exactly this class."""
     name = public_name(estimator)
@@ -90,7 +110,7 @@ def registered() -> tuple[str, ...]:
     """The public names of every class with a lowering, sorted."""
     for family in _FAMILIES:
         _import_family(family)
-    return tuple(sorted(_LOWERINGS))
+    return tuple(sorted(_LOWERINGS.keys() | _TRANSFORMATIONS.keys()))
 
 
 def _import_family(name: str) -> None:

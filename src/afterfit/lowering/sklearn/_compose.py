@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._registry import inverts, lowers
+from afterfit.lowering._registry import inverts, lowers, transforms
 from afterfit.lowering._table import Block, Lowered, Table, concatenate, constant, round_to_float32
 
 if TYPE_CHECKING:
@@ -22,16 +22,17 @@ if TYPE_CHECKING:
 
 @lowers("sklearn.pipeline.Pipeline")
 def lower_pipeline(estimator: Any, X: Table, context: Context) -> Lowered:
-    returned: Lowered = X
-    for name, step in estimator.steps:
-        if _is_passthrough(step):
-            continue
-        if not isinstance(returned, Table):
-            raise context.refuse(estimator, f"its step {name!r} follows a step that predicts")
-        returned = context.lower(step, returned, name)
-        if isinstance(returned, Table):
-            returned = _contained(step, returned)
-    return returned
+    *earlier, (name, last) = estimator.steps
+    table = _through(earlier, X, context)
+    if _is_passthrough(last):
+        return table
+    returned = context.lower(last, table, name)
+    return _contained(last, returned) if isinstance(returned, Table) else returned
+
+
+@transforms("sklearn.pipeline.Pipeline")
+def transform_pipeline(estimator: Any, X: Table, context: Context) -> Table:
+    return _through(estimator.steps, X, context)
 
 
 @inverts("sklearn.pipeline.Pipeline")
@@ -88,6 +89,13 @@ def invert_function_transformer(estimator: Any, values: Var, context: Context) -
             "Use one of scikit-learn's own scalers for the target",
         )
     return values
+
+
+def _through(steps: Sequence[tuple[str, Any]], X: Table, context: Context) -> Table:
+    for name, step in steps:
+        if not _is_passthrough(step):
+            X = _contained(step, context.lower_transformer(step, X, name))
+    return X
 
 
 def _is_passthrough(transformer: Any) -> bool:
