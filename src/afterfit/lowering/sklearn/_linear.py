@@ -31,6 +31,19 @@ if TYPE_CHECKING:
     "sklearn.linear_model.MultiTaskElasticNet",
     "sklearn.linear_model.MultiTaskElasticNetCV",
     "sklearn.linear_model.SGDRegressor",
+    "sklearn.linear_model.PassiveAggressiveRegressor",
+    "sklearn.linear_model.HuberRegressor",
+    "sklearn.linear_model.TheilSenRegressor",
+    "sklearn.linear_model.QuantileRegressor",
+    "sklearn.linear_model.ARDRegression",
+    "sklearn.linear_model.BayesianRidge",
+    "sklearn.linear_model.Lars",
+    "sklearn.linear_model.LarsCV",
+    "sklearn.linear_model.LassoLars",
+    "sklearn.linear_model.LassoLarsCV",
+    "sklearn.linear_model.LassoLarsIC",
+    "sklearn.linear_model.OrthogonalMatchingPursuit",
+    "sklearn.linear_model.OrthogonalMatchingPursuitCV",
     "sklearn.svm.LinearSVR",
 )
 def lower_linear_regressor(estimator: Any, X: Table, context: Context) -> Regression:
@@ -67,7 +80,11 @@ def lower_sgd_classifier(estimator: Any, X: Table, context: Context) -> Classifi
     return _classification(estimator, scores, None)
 
 
-@lowers("sklearn.svm.LinearSVC")
+@lowers(
+    "sklearn.svm.LinearSVC",
+    "sklearn.linear_model.Perceptron",
+    "sklearn.linear_model.PassiveAggressiveClassifier",
+)
 def lower_linear_classifier(estimator: Any, X: Table, context: Context) -> Classification:
     return _classification(estimator, _scores(estimator, X, context), None)
 
