@@ -11,7 +11,13 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.errors import UnsupportedModelError
-from afterfit.lowering._registry import find_inversion, find_lowering, find_transformation, public_name
+from afterfit.lowering._registry import (
+    find_inversion,
+    find_lowering,
+    find_refusal,
+    find_transformation,
+    public_name,
+)
 from afterfit.lowering._table import Block, Classification, Labels, Lowered, OneHot, Regression, Table
 
 if TYPE_CHECKING:
@@ -142,7 +148,8 @@ class Context:
                 return self._lower(estimator, X, None, find)
         lowering = find(estimator)
         if lowering is None:
-            raise self.refuse(estimator, f"{public_name(estimator)} has no lowering")
+            reason = find_refusal(estimator)
+            raise self.refuse(estimator, *(reason or (f"{public_name(estimator)} has no lowering",)))
         returned = lowering(estimator, X, self)
         self.steps.append(Step(tuple(self._path), estimator, X, returned))
         return returned
