@@ -126,10 +126,14 @@ def _data() -> dict[str, Data]:
         "positive numbers": split(np.abs(diabetes) * 10, progress),
         "one column": split(diabetes[:, [2]], progress),
         "targets": split(diabetes, np.column_stack([progress, progress**2 / 100])),
-        "labels": Data(flowers.X, np.column_stack([flowers.y == 0, flowers.X[:, 0] > 5.5]).astype(int), flowers.new),
+        "labels": Data(
+            flowers.X, np.column_stack([flowers.y == 0, flowers.X[:, 0] > 5.5]).astype(int), flowers.new
+        ),
         "counts": Data(bins, flowers.y, bins[::-1]),
         "categories": Data(words, flowers.y, words[::-1]),
-        "documents": Data(pd.DataFrame({"text": ["a good film", "a bad one", "no film"] * 40}), flowers.y, None),
+        "documents": Data(
+            pd.DataFrame({"text": ["a good film", "a bad one", "no film"] * 40}), flowers.y, None
+        ),
     }
 
 
@@ -156,7 +160,9 @@ def not_applicable() -> Iterator[Outcome]:
         if name in NOT_ROWS:
             yield Outcome(name, "", "not applicable", NOT_ROWS[name])
         elif not _answers(name, cls):
-            yield Outcome(name, "", "not applicable", "it has no answer on new rows (no predict, no transform)")
+            yield Outcome(
+                name, "", "not applicable", "it has no answer on new rows (no predict, no transform)"
+            )
 
 
 def settings(cls: type) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -195,7 +201,12 @@ def judge(name: str, cls: type, setting: str, chosen: dict[str, Any], path: Path
             different = _difference(model, saved, rows, tolerance)
             if different:
                 return Outcome(name, setting, "wrong", different)
-        return Outcome(name, setting, "exact", "to 1e-6, as the library adds up in float32" if tolerance > RELATIVE else "")
+        return Outcome(
+            name,
+            setting,
+            "exact",
+            "to 1e-6, as the library adds up in float32" if tolerance > RELATIVE else "",
+        )
 
 
 class _NoFitError(Exception):
@@ -245,7 +256,9 @@ def _make(name: str, cls: type, chosen: dict[str, Any]) -> Any:
         return ColumnTransformer([("words", cls(**chosen), "text")])
     required = dict(REQUIRED.get(name, {}))
     if name == "FrozenEstimator":
-        required["estimator"] = LogisticRegression(max_iter=2000).fit(DATA["three classes"].X, DATA["three classes"].y)
+        required["estimator"] = LogisticRegression(max_iter=2000).fit(
+            DATA["three classes"].X, DATA["three classes"].y
+        )
     model = cls(**required)
     known = model.get_params(deep=False)
     small = {key: value for key, value in SMALL.items() if isinstance(known.get(key), int)}
