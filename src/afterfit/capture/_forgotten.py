@@ -48,13 +48,20 @@ def check_columns(reference: Reference, table: InferredTable) -> None:
     fitted = getattr(first, "n_features_in_", None)
     if not evidence and fitted is not None and fitted != len(names):
         evidence.append(f"{type(first).__name__} was fitted on {fitted} columns and X has {len(names)}")
-    learns_numbers = hasattr(first, "coef_") or hasattr(first, "tree_") or hasattr(first, "estimators_")
     text = [column.name for column in table.columns if column.type == "string" and not column.categorical]
-    if learns_numbers and not evidence and text:
+    if text and not evidence and _learns_numbers(first):
         shown = ", ".join(repr(name) for name in text[:5])
         evidence.append(f"{type(first).__name__} was fitted on numbers, and X has text in {shown}")
     if evidence:
         raise ForgottenPreprocessingError(evidence, CALL)
+
+
+def _learns_numbers(estimator: Any) -> bool:
+    """Whether it reads numbers alone; the estimators inside a vote or a stack may be pipelines that read text."""
+    if hasattr(estimator, "coef_") or hasattr(estimator, "tree_"):
+        return True
+    parts = np.ravel(np.asarray(getattr(estimator, "estimators_", ()), dtype=object))
+    return len(parts) > 0 and all(_learns_numbers(part) for part in parts)
 
 
 def _names_evidence(known: Sequence[str], given: Sequence[str]) -> list[str]:
@@ -104,9 +111,7 @@ def _threshold_evidence(lowered: LoweredModel) -> list[str]:
     return []
 
 
-def _saturation_evidence(
-    reference: Reference, lowered: LoweredModel, packed: Packed, y: Any
-) -> list[str]:
+def _saturation_evidence(reference: Reference, lowered: LoweredModel, packed: Packed, y: Any) -> list[str]:
     model = reference.model
     coef = getattr(model, "coef_", None)
     if reference.preprocess or coef is None or "probabilities" not in lowered.results:

@@ -14,6 +14,7 @@ from afterfit.lowering import (
     Block,
     Classification,
     Context,
+    Labels,
     Lowered,
     Origin,
     RawColumn,
@@ -21,6 +22,7 @@ from afterfit.lowering import (
     Table,
     concatenate,
     constant,
+    label_values,
 )
 from afterfit.schema import Categories, Column, LogicalType, Output
 
@@ -73,7 +75,9 @@ def lower_model(
     Raises `UnsupportedModelError`.
     """
     raw = [
-        RawColumn(column.name, _held_dtype(column, table), column.categorical, np.nan if gaps is None else gaps[i])
+        RawColumn(
+            column.name, _held_dtype(column, table), column.categorical, np.nan if gaps is None else gaps[i]
+        )
         for i, column in enumerate(table.columns)
     ]
     readable = [i for i, column in enumerate(table.columns) if column.refusal is None]
@@ -158,6 +162,8 @@ def _results(
 ) -> tuple[tuple[Output, ...], dict[str, Var]]:
     if isinstance(lowered, Classification):
         return _classification_results(lowered)
+    if isinstance(lowered, Labels):
+        return _labels_results(lowered)
     if isinstance(lowered, Regression):
         shape = (-1,) if lowered.targets is None else (-1, lowered.targets)
         return (Output(name="prediction", type="float", shape=shape),), {"prediction": lowered.values}
@@ -180,14 +186,23 @@ def _classification_results(lowered: Classification) -> tuple[tuple[Output, ...]
     return tuple(outputs), results
 
 
+def _labels_results(lowered: Labels) -> tuple[tuple[Output, ...], dict[str, Var]]:
+    shape = (-1, lowered.targets)
+    outputs = [Output(name="prediction", type=_logical(lowered.dtype), shape=shape)]
+    results = {"prediction": lowered.values}
+    if lowered.probabilities is not None:
+        outputs.append(Output(name="probabilities", type="float", shape=shape))
+        results["probabilities"] = lowered.probabilities
+    return tuple(outputs), results
+
+
 def _labels(classes: np.ndarray[Any, Any]) -> tuple[LogicalType, np.ndarray[Any, Any]]:
-    if classes.dtype.kind == "b":
-        return "boolean", classes
-    if classes.dtype.kind in "iu":
-        return "integer", classes.astype(np.int64)
-    if classes.dtype.kind == "f":
-        return "float", classes.astype(np.float64)
-    return "string", classes.astype(np.str_)
+    return _logical(classes.dtype), label_values(classes)
+
+
+def _logical(dtype: np.dtype[Any]) -> LogicalType:
+    kinds: dict[str, LogicalType] = {"b": "boolean", "i": "integer", "u": "integer", "f": "float"}
+    return kinds.get(dtype.kind, "string")
 
 
 def _transformation_results(

@@ -11,7 +11,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.capture._parity import scaled_errors
 from afterfit.capture._reference import dense
-from afterfit.lowering import Classification, Regression, Step, Table
+from afterfit.lowering import Classification, Labels, Regression, Step, Table
 from afterfit.runtime import GraphSession
 from afterfit.schema import decode_text
 
@@ -82,7 +82,7 @@ def _method(step: Step) -> str:
     """The method whose answer the lowering of `step` returned."""
     if isinstance(step.returned, Table):
         return "transform"
-    return "predict" if isinstance(step.returned, Regression) else "predict_proba"
+    return "predict" if isinstance(step.returned, Regression | Labels) else "predict_proba"
 
 
 def _recorder(estimator: Any, method: str, recorded: dict[int, Any]) -> Any:
@@ -100,7 +100,7 @@ def _values(step: Step) -> list[Var]:
     returned = step.returned
     if isinstance(returned, Table):
         return [op.identity(block.var) for block in returned.blocks if block.refusal is None]
-    if isinstance(returned, Regression):
+    if isinstance(returned, Regression | Labels):
         return [op.identity(returned.values)]
     if isinstance(returned, Classification) and returned.probabilities is not None:
         return [op.identity(returned.probabilities)]

@@ -55,7 +55,7 @@ def compare(expected: Answers, got: Answers, outputs: Sequence[Output], toleranc
         if output.name == "prediction" and output.classes is not None:
             ties, difference = _compare_labels(expected, answered, tolerance)
         elif output.type == "string":
-            difference = _first("transformed", known, answered, _different_text(known, answered))
+            difference = _first(output.name, known, answered, _different_text(known, answered))
         else:
             errors = scaled_errors(known, answered)
             worst = max(worst, float(errors.max(initial=0.0)))

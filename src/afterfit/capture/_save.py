@@ -35,7 +35,7 @@ from afterfit.capture._reference import Reference
 from afterfit.capture._replay import REPLAYED_ROWS, Replay, Replayed, golden_rows
 from afterfit.capture._thresholds import threshold_probes
 from afterfit.errors import ArgumentError, CaptureError, UnsupportedModelError
-from afterfit.lowering import Classification, Regression
+from afterfit.lowering import Classification, Labels, Regression
 from afterfit.runtime import load
 from afterfit.schema import Schema, infer_table, pack_table
 
@@ -240,7 +240,7 @@ def _parity(replay: Replay, rows: int, given: int, replays: Sequence[Replayed], 
 
 
 def _task(lowered: LoweredModel) -> Task:
-    if isinstance(lowered.lowered, Classification):
+    if isinstance(lowered.lowered, Classification | Labels):
         return "classification"
     return "regression" if isinstance(lowered.lowered, Regression) else "transformation"
 

@@ -17,6 +17,7 @@ from afterfit.lowering._table import (
     TEXT,
     Block,
     Classification,
+    Labels,
     Lowered,
     OneHot,
     Origin,
@@ -24,6 +25,7 @@ from afterfit.lowering._table import (
     Table,
     concatenate,
     constant,
+    label_values,
     round_to_float32,
 )
 
@@ -32,6 +34,7 @@ __all__ = [
     "Block",
     "Classification",
     "Context",
+    "Labels",
     "Learned",
     "Lowered",
     "OneHot",
@@ -45,6 +48,7 @@ __all__ = [
     "constant",
     "find_lowering",
     "inverts",
+    "label_values",
     "lowers",
     "public_name",
     "registered",

@@ -12,7 +12,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.errors import UnsupportedModelError
 from afterfit.lowering._registry import find_inversion, find_lowering, find_transformation, public_name
-from afterfit.lowering._table import Block, Classification, Lowered, OneHot, Regression, Table
+from afterfit.lowering._table import Block, Classification, Labels, Lowered, OneHot, Regression, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -122,10 +122,16 @@ class Context:
     def lower_predictor(
         self, estimator: Any, X: Table, name: str | None = None
     ) -> Classification | Regression:
-        """Lower a classifier or regressor; refuses what returns a table."""
+        """Lower a classifier or regressor; refuses what returns a table or several labels a row."""
         returned = self.lower(estimator, X, name)
         if isinstance(returned, Table):
             raise self.refuse(estimator, "it stands where a classifier or a regressor is expected")
+        if isinstance(returned, Labels):
+            raise self.refuse(
+                estimator,
+                "it gives each row several labels, and the estimator around it reads one",
+                "Fit one classifier for each label and save each",
+            )
         return returned
 
     def _lower(

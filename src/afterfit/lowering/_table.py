@@ -247,4 +247,38 @@ class Regression:
     targets: int | None = None
 
 
-Lowered = Table | Classification | Regression
+@dataclass(frozen=True)
+class Labels:
+    """What a classifier of several targets answers, or of several labels a row.
+
+    `values` `[N, targets]` in the element type of `dtype`, that of the array `predict` returns (text for strings);
+    `probabilities` float64 `[N, targets]` where `predict_proba` returns one matrix, otherwise None.
+    """
+
+    values: Var
+    targets: int
+    dtype: np.dtype[Any]
+    probabilities: Var | None = None
+
+    @staticmethod
+    def of(parts: Sequence[Classification], dtype: Any = None, probabilities: Var | None = None) -> Labels:
+        """The labels of one classifier for each target, in the dtype that NumPy gives them side by side."""
+        classes = [np.asarray(part.classes) for part in parts]
+        joint = np.result_type(*classes) if dtype is None else np.dtype(dtype)
+        columns = [
+            op.gather(op.constant(value=label_values(held.astype(joint))[:, np.newaxis]), part.index, axis=0)
+            for held, part in zip(classes, parts, strict=True)
+        ]
+        return Labels(op.concat(columns, axis=1), len(parts), joint, probabilities)
+
+
+def label_values(labels: NDArray[Any]) -> NDArray[Any]:
+    """Labels in the element type that graphs hold them in: bool, int64, float64 or text."""
+    if labels.dtype.kind == "b":
+        return labels
+    if labels.dtype.kind in "iu":
+        return labels.astype(np.int64)
+    return labels.astype(np.float64 if labels.dtype.kind == "f" else np.str_)
+
+
+Lowered = Table | Classification | Labels | Regression

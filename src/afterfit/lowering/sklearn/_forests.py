@@ -9,11 +9,11 @@ from afterfit.lowering.sklearn._trees import classify, regress
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context
-    from afterfit.lowering._table import Classification, Regression, Table
+    from afterfit.lowering._table import Classification, Labels, Regression, Table
 
 
 @lowers("sklearn.ensemble.RandomForestClassifier", "sklearn.ensemble.ExtraTreesClassifier")
-def lower_forest_classifier(estimator: Any, X: Table, context: Context) -> Classification:
+def lower_forest_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     """The mean over trees of the shares of the classes in the leaf reached."""
     return classify(estimator, [tree.tree_ for tree in estimator.estimators_], X, context)
 

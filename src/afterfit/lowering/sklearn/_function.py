@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import inverts, lowers
-from afterfit.lowering._table import Block, Table, constant, round_to_float32
-from afterfit.lowering.sklearn import _special as special
+from afterfit.lowering._table import Block, Table, round_to_float32
 from afterfit.lowering.sklearn._array import transformed
+from afterfit.lowering.sklearn._ufuncs import EXACT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +40,7 @@ def invert_function_transformer(estimator: Any, values: Var, context: Context) -
 
 
 def _known(estimator: Any, function: Any, arguments: Any, context: Context) -> Callable[[Var], Var]:
-    """What builds the graph of `function`, which is compared with NumPy's of that name, not called."""
+    """What builds the graph of `function`; refuses those that are not known by name."""
     name = str(getattr(function, "__name__", type(function).__name__))
     if isinstance(function, np.ufunc) and not arguments:
         builds = (
@@ -58,17 +57,11 @@ def _known(estimator: Any, function: Any, arguments: Any, context: Context) -> C
     )
 
 
-def _is_scipy(function: Any, name: str) -> bool:
-    from scipy import special as scipy_special
-
-    return function is getattr(scipy_special, name, None)
-
-
 def _apply(estimator: Any, build: Callable[[Var], Var], block: Block, context: Context) -> Block:
     """The function of every value; integers are refused where NumPy computes in integers, which overflow."""
     var = context.numbers(estimator, Table((block,)))
     dtype = _returned_dtype(estimator.func, block.dtype)
-    exact = estimator.func in _EXACT
+    exact = estimator.func in EXACT
     if dtype == np.float16 or (dtype.kind in "iu" and not exact) or (dtype.kind == "b"):
         raise context.refuse(
             estimator,
@@ -87,60 +80,3 @@ def _returned_dtype(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:
     with np.errstate(all="ignore"):
         returned: np.dtype[Any] = function(np.ones(1, dtype=dtype)).dtype
     return returned
-
-
-def _itself(x: Var) -> Var:
-    return x
-
-
-def _base(base: float) -> Callable[[Var], Var]:
-    return lambda x: op.div(op.log(x), constant(float(np.log(base))))
-
-
-_NUMPY: dict[str, Callable[[Var], Var]] = {
-    "absolute": op.abs,
-    "cbrt": special.cbrt,
-    "ceil": op.ceil,
-    "cos": op.cos,
-    "cosh": special.cosh,
-    "deg2rad": lambda x: op.mul(x, constant(np.pi / 180)),
-    "degrees": lambda x: op.mul(x, constant(180 / np.pi)),
-    "exp": op.exp,
-    "exp2": lambda x: op.pow(constant(2.0), x),
-    "expm1": special.expm1,
-    "fabs": op.abs,
-    "floor": op.floor,
-    "log": op.log,
-    "log10": _base(10.0),
-    "log1p": special.log1p,
-    "log2": _base(2.0),
-    "negative": op.neg,
-    "positive": _itself,
-    "rad2deg": lambda x: op.mul(x, constant(180 / np.pi)),
-    "radians": lambda x: op.mul(x, constant(np.pi / 180)),
-    "reciprocal": lambda x: op.div(constant(1.0), x),
-    "rint": op.round,
-    "sign": op.sign,
-    "sin": op.sin,
-    "sinh": special.sinh,
-    "sqrt": op.sqrt,
-    "square": lambda x: op.mul(x, x),
-    "tan": lambda x: op.div(op.sin(x), op.cos(x)),
-    "tanh": op.tanh,
-    "trunc": special.truncate,
-}
-
-_SCIPY: dict[str, Callable[[Var], Var]] = {
-    "cbrt": special.cbrt,
-    "exp2": lambda x: op.pow(constant(2.0), x),
-    "expit": special.expit,
-    "expm1": special.expm1,
-    "log1p": special.log1p,
-    "ndtri": special.ndtri,
-}
-
-_EXACT = frozenset(
-    getattr(np, name)
-    for name in ("absolute", "ceil", "fabs", "floor", "negative", "positive", "rint", "sign")
-) | {np.sqrt, np.trunc}
-"""Functions whose value does not depend on how it is computed: float32 and integers give the same numbers."""

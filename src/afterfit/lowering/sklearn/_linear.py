@@ -9,7 +9,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Block, Classification, OneHot, Regression, Table, constant
+from afterfit.lowering._table import Block, Classification, Labels, OneHot, Regression, Table, constant
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,19 @@ if TYPE_CHECKING:
     "sklearn.linear_model.MultiTaskElasticNet",
     "sklearn.linear_model.MultiTaskElasticNetCV",
     "sklearn.linear_model.SGDRegressor",
+    "sklearn.linear_model.PassiveAggressiveRegressor",
+    "sklearn.linear_model.HuberRegressor",
+    "sklearn.linear_model.TheilSenRegressor",
+    "sklearn.linear_model.QuantileRegressor",
+    "sklearn.linear_model.ARDRegression",
+    "sklearn.linear_model.BayesianRidge",
+    "sklearn.linear_model.Lars",
+    "sklearn.linear_model.LarsCV",
+    "sklearn.linear_model.LassoLars",
+    "sklearn.linear_model.LassoLarsCV",
+    "sklearn.linear_model.LassoLarsIC",
+    "sklearn.linear_model.OrthogonalMatchingPursuit",
+    "sklearn.linear_model.OrthogonalMatchingPursuitCV",
     "sklearn.svm.LinearSVR",
 )
 def lower_linear_regressor(estimator: Any, X: Table, context: Context) -> Regression:
@@ -67,18 +80,22 @@ def lower_sgd_classifier(estimator: Any, X: Table, context: Context) -> Classifi
     return _classification(estimator, scores, None)
 
 
-@lowers("sklearn.svm.LinearSVC")
+@lowers(
+    "sklearn.svm.LinearSVC",
+    "sklearn.linear_model.Perceptron",
+    "sklearn.linear_model.PassiveAggressiveClassifier",
+)
 def lower_linear_classifier(estimator: Any, X: Table, context: Context) -> Classification:
     return _classification(estimator, _scores(estimator, X, context), None)
 
 
 @lowers("sklearn.linear_model.RidgeClassifier", "sklearn.linear_model.RidgeClassifierCV")
-def lower_ridge_classifier(estimator: Any, X: Table, context: Context) -> Classification:
-    if estimator._label_binarizer.y_type_.startswith("multilabel"):  # noqa: SLF001 - no public equivalent
-        raise context.refuse(
-            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
-        )
-    return lower_linear_classifier(estimator, X, context)
+def lower_ridge_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
+    if not estimator._label_binarizer.y_type_.startswith("multilabel"):  # noqa: SLF001 - no public equivalent
+        return lower_linear_classifier(estimator, X, context)
+    scores = _scores(estimator, X, context)
+    values = op.cast(op.greater(scores, constant(0.0)), to=np.int64)
+    return Labels(values, len(estimator.coef_), np.dtype(np.int64))
 
 
 def weighted_sums(
@@ -125,7 +142,7 @@ def _classification(estimator: Any, scores: Var, probabilities: Var | None) -> C
         index = op.cast(op.greater(scores, constant(0.0)), to=np.int64)
     else:
         index = op.arg_max(scores, axis=1, keepdims=False)
-    return Classification(classes, index, probabilities, None if probabilities is not None else scores)
+    return Classification(classes, index, probabilities, scores)
 
 
 def _logistic(estimator: Any, scores: Var) -> Var:

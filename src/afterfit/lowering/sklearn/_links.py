@@ -1,15 +1,16 @@
-"""From the raw scores of a boosted model to what it predicts."""
+"""From raw scores to what a model predicts."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._table import constant
+from afterfit.lowering._table import Classification, constant
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from spox import Var
 
 
@@ -37,3 +38,27 @@ def softmax(raw: Var) -> Var:
 def flat(column: Var) -> Var:
     """`[N, 1]` as `[N]`."""
     return op.reshape(column, constant([-1], np.int64))
+
+
+def log_normalized(joint: Var) -> Var:
+    """Probabilities from unnormalised log-probabilities `[N, k]`: `exp(joint - logsumexp(joint))`.
+
+    `logsumexp` is added to the maximum before it is subtracted, as scikit-learn does it: where the maximum is
+    large, that rounds, and the probabilities carry the rounding.
+    """
+    columns = constant([1], np.int64)
+    largest = op.reduce_max(joint, columns)
+    exponentials = op.exp(op.sub(joint, largest))
+    total = op.add(op.log(op.reduce_sum(exponentials, columns)), largest)
+    return op.exp(op.sub(joint, total))
+
+
+def most_likely(classes: NDArray[Any], joint: Var, probabilities: Var) -> Classification:
+    """The classifier whose label is the class with the largest of `joint` `[N, k]`."""
+    index = op.arg_max(joint, axis=1, keepdims=False)
+    return Classification(np.asarray(classes), index, probabilities)
+
+
+def inlier_or_outlier(scores: Var, inlier: Var) -> Classification:
+    """An outlier detector: 1 where `inlier` bool `[N]`, otherwise -1."""
+    return Classification(np.array([-1, 1]), op.cast(inlier, to=np.int64), scores=scores)

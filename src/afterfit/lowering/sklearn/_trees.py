@@ -12,7 +12,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Classification, Regression, constant
+from afterfit.lowering._table import Classification, Labels, Regression, constant
 from afterfit.lowering.sklearn._tree_ensemble import (
     MOST_NODES,
     Trees,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 @lowers("sklearn.tree.DecisionTreeClassifier", "sklearn.tree.ExtraTreeClassifier")
-def lower_tree_classifier(estimator: Any, X: Table, context: Context) -> Classification:
+def lower_tree_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     """The shares of the classes in the leaf reached."""
     return classify(estimator, [estimator.tree_], X, context)
 
@@ -64,14 +64,10 @@ def refuse_too_large(estimator: Any, nodes: int, context: Context) -> None:
         )
 
 
-def classify(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Classification:
+def classify(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Classification | Labels:
     """The mean over trees of the shares of the classes in the leaf reached."""
     if estimator.n_outputs_ != 1:
-        raise context.refuse(
-            estimator,
-            f"it predicts {estimator.n_outputs_} targets at once",
-            "Fit one classifier a target and save each",
-        )
+        return _classify_targets(estimator, fitted, X, context)
     matrix, trees = read_trees(estimator, fitted, X, context)
     shares = np.concatenate([tree.value[:, 0, :] for tree in fitted])
     if shares.shape[1] != 2:
@@ -81,6 +77,20 @@ def classify(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) 
     first = op.sub(constant(1.0), second)
     index = op.cast(op.squeeze(op.greater(second, first), constant([1], np.int64)), to=np.int64)
     return Classification(estimator.classes_, index, op.concat([first, second], axis=1))
+
+
+def _classify_targets(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Labels:
+    """The labels of several targets, whose shares stand side by side in the leaves."""
+    matrix, trees = read_trees(estimator, fitted, X, context)
+    shares = np.concatenate([tree.value for tree in fitted])
+    rows = _mean(sum_leaf_rows(matrix, X.width, trees, shares.reshape(len(shares), -1)), trees.count)
+    mean = op.reshape(rows, constant([-1, *shares.shape[1:]], np.int64))
+    best = op.arg_max(mean, axis=2, keepdims=False)
+    targets = [
+        Classification(np.asarray(classes), op.gather(best, constant(target, np.int64), axis=1))
+        for target, classes in enumerate(estimator.classes_)
+    ]
+    return Labels.of(targets, np.asarray(estimator.classes_[0]).dtype)
 
 
 def regress(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Regression:

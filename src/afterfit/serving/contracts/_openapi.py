@@ -105,7 +105,7 @@ def answer_schema(model: Model) -> JsonSchema:
     for output in model.schema.outputs:
         name = "predictions" if output.name in {"prediction", "transformed"} else output.name
         properties[name] = _output_schema(output)
-        if name == "probabilities":
+        if name == "probabilities" and model.classes is not None:
             properties["classes"] = {
                 "type": "array",
                 "description": "The labels, in the order of the columns of probabilities.",
