@@ -258,7 +258,7 @@ def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
     others: NDArray[np.bool_] = ~trees.goes_left & counted
     # No number is beyond +inf, and no operator knows an empty set, so such splits stay as they are.
     turnable: NDArray[np.bool_] = np.less(trees.threshold, np.inf)
-    turnable[by_category] = others.any(axis=1)[trees.category_set[by_category]]
+    turnable[by_category] = others.sum(axis=1)[trees.category_set[by_category]] > 0
     turned = inner & turnable & (trees.samples[left] > trees.samples[right])
 
     used = np.unique(trees.feature[inner])
