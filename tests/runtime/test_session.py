@@ -37,6 +37,6 @@ def test_only_the_outputs_asked_for_are_computed(graph: bytes):
 
 
 def test_a_graph_that_onnx_runtime_refuses_is_a_bundle_error(capfd: pytest.CaptureFixture[str]):
-    with pytest.raises(BundleError, match="ONNX Runtime .* refuses the graph"):
+    with pytest.raises(BundleError, match=r"ONNX Runtime .* refuses the graph"):
         GraphSession(b"not a graph")
     assert capfd.readouterr() == ("", "")
