@@ -10,7 +10,7 @@ import numpy as np
 from afterfit.lowering._registry import inverts, lowers
 from afterfit.lowering._table import Block, Table, round_to_float32
 from afterfit.lowering.sklearn._array import transformed
-from afterfit.lowering.sklearn._ufuncs import EXACT
+from afterfit.lowering.sklearn._ufuncs import EXACT, find_ufunc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,14 +41,10 @@ def invert_function_transformer(estimator: Any, values: Var, context: Context) -
 
 def _known(estimator: Any, function: Any, arguments: Any, context: Context) -> Callable[[Var], Var]:
     """What builds the graph of `function`; refuses those that are not known by name."""
-    name = str(getattr(function, "__name__", type(function).__name__))
-    if isinstance(function, np.ufunc) and not arguments:
-        builds = (
-            _NUMPY if function is getattr(np, name, None) else _SCIPY if _is_scipy(function, name) else {}
-        )
-        if name in builds:
-            return builds[name]
-    called = getattr(function, "__qualname__", name)
+    build = None if arguments else find_ufunc(function)
+    if build is not None:
+        return build
+    called = getattr(function, "__qualname__", type(function).__name__)
     raise context.refuse(
         estimator,
         f"it calls the {'function' if isinstance(function, np.ufunc) else 'Python function'} {called}"

@@ -30,16 +30,14 @@ def log1p(x: Var) -> Var:
 
 
 def expm1(x: Var) -> Var:
-    """`exp(x) - 1`, also for x near 0; by the Taylor series there, whose terms beyond are below the last bit."""
-    series = constant(0.0)
-    for k in range(_EXPM1_TERMS, 0, -1):
-        series = op.mul(op.div(x, constant(float(k))), op.add(constant(1.0), series))
-    near = op.less(op.abs(x), constant(_EXPM1_NEAR))
-    return op.where(near, series, op.sub(op.exp(x), constant(1.0)))
-
-
-_EXPM1_NEAR = 0.7
-_EXPM1_TERMS = 18
+    """`exp(x) - 1`, also for x near 0, by the correction of W. Kahan as in `log1p`."""
+    one = constant(1.0)
+    u = op.exp(x)
+    less = op.sub(u, one)
+    near = op.and_(op.less(op.abs(x), one), op.not_(op.equal(u, one)))
+    divisor = op.where(near, op.log(u), one)
+    corrected = op.where(near, op.mul(less, op.div(x, divisor)), less)
+    return op.where(op.equal(u, one), x, corrected)
 
 
 def expit(x: Var) -> Var:
