@@ -11,7 +11,6 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import inverts, lowers, transforms
 from afterfit.lowering._table import Block, Lowered, Table, concatenate, constant, round_to_float32
-from afterfit.lowering.sklearn._ufuncs import UFUNCS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,31 +69,6 @@ def lower_feature_union(estimator: Any, X: Table, context: Context) -> Table:
     return replace(_stack(estimator, returned), sparse=any(table.sparse for table in returned))
 
 
-@lowers("sklearn.preprocessing.FunctionTransformer")
-def lower_function_transformer(estimator: Any, X: Table, context: Context) -> Table:
-    if estimator.func is not None:
-        raise context.refuse(
-            estimator,
-            f"it calls the Python function {_name(estimator.func)}",
-            "Write the step with scikit-learn's own transformers, or apply the function before X is given",
-        )
-    return X.joined() if estimator.validate else X
-
-
-@inverts("sklearn.preprocessing.FunctionTransformer")
-def invert_function_transformer(estimator: Any, values: Var, context: Context) -> Var:
-    inverse = estimator.inverse_func
-    if isinstance(inverse, np.ufunc) and inverse in UFUNCS and not estimator.inv_kw_args:
-        return UFUNCS[inverse](values)
-    if inverse is not None:
-        raise context.refuse(
-            estimator,
-            f"its inverse_transform calls the Python function {_name(inverse)}",
-            "Use one of scikit-learn's own scalers for the target, or a NumPy function such as np.expm1",
-        )
-    return values
-
-
 def _through(steps: Sequence[tuple[str, Any]], X: Table, context: Context) -> Table:
     for name, step in steps:
         if not _is_passthrough(step):
@@ -108,10 +82,6 @@ def _is_passthrough(transformer: Any) -> bool:
 
 def _is_drop(transformer: Any) -> bool:
     return isinstance(transformer, str) and transformer == "drop"
-
-
-def _name(function: object) -> str:
-    return str(getattr(function, "__qualname__", type(function).__qualname__))
 
 
 def _positions(estimator: Any, indices: Sequence[int], X: Table, context: Context) -> list[int]:
@@ -158,19 +128,19 @@ def _transformed(block: Block) -> list[Any]:
 def _stack(estimator: Any, tables: Sequence[Table]) -> Table:
     """The tables side by side: a DataFrame keeps the dtype of each column, an array has one joint dtype."""
     stacked = concatenate(tables)
-    return stacked.joined() if _container(estimator) == "default" else stacked
+    return stacked.joined() if container(estimator) == "default" else stacked
 
 
 def _contained(estimator: Any, table: Table) -> Table:
     """The table in the container the transformer returns: scikit-learn reads float64 from polars."""
-    if _container(estimator) != "polars":
+    if container(estimator) != "polars":
         return table
     single = np.dtype(np.float32)
     blocks = (replace(b, dtype=np.dtype(np.float64)) if b.dtype == single else b for b in table.blocks)
     return replace(table, blocks=tuple(blocks))
 
 
-def _container(estimator: Any) -> str:
+def container(estimator: Any) -> str:
     """What `set_output` chose for it: `default`, `pandas` or `polars`."""
     from sklearn.utils._set_output import _get_output_config
 

@@ -33,7 +33,7 @@ def lower_one_hot_encoder(estimator: Any, X: Table, context: Context) -> Table:
         targets, unknown, width = _one_hot_columns(estimator, i)
         if width == 0:
             continue
-        index = _look_up(estimator, block, categories, targets, unknown, context=context)
+        index = look_up(estimator, block, categories, targets, unknown, context=context)
         origin = block.origins[0]
         origins = [origin and replace(origin, verbatim=False)] * width
         blocks.append(Block.of(OneHot(index), width, estimator.dtype, origins))
@@ -54,11 +54,31 @@ def lower_ordinal_encoder(estimator: Any, X: Table, context: Context) -> Table:
         if missing is not None:
             codes[missing] = estimator.encoded_missing_value
         unknown = np.nan if estimator.handle_unknown == "error" else float(estimator.unknown_value)
-        var = _look_up(estimator, block, categories, codes, unknown, context=context)
+        var = look_up(estimator, block, categories, codes, unknown, context=context)
         var = op.unsqueeze(var, op.constant(value=np.array([1], dtype=np.int64)))
         origin = block.origins[0]
         blocks.append(Block.of(var, 1, estimator.dtype, [origin and replace(origin, verbatim=False)]))
     return Table(tuple(blocks))
+
+
+def look_up(
+    estimator: Any,
+    block: Block,
+    categories: NDArray[Any],
+    answers: NDArray[Any],
+    default: float,
+    *,
+    context: Context,
+) -> Var:
+    """The answer `[N]` for the category in each row of a column, `default` for an unknown value."""
+    keys_of = _text_keys if block.is_text else _number_keys
+    keys, values = keys_of(estimator, categories, answers, context)
+    return ml.label_encoder(
+        context.read_vector(estimator, block),
+        keys_tensor=keys,
+        values_tensor=values,
+        default_tensor=np.array([default], dtype=values.dtype),
+    )
 
 
 def text_constant(value: str | Sequence[str]) -> Var:
@@ -126,26 +146,6 @@ def _learn(estimator: Any, block: Block, categories: NDArray[Any], context: Cont
         )
     values = [value.item() if isinstance(value, np.generic) else value for value in categories]
     context.learn(block, [value for value in values if not is_missing(value)], open=not closed)
-
-
-def _look_up(
-    estimator: Any,
-    block: Block,
-    categories: NDArray[Any],
-    answers: NDArray[Any],
-    default: float,
-    *,
-    context: Context,
-) -> Var:
-    """The answer `[N]` for the category in each row of a column, `default` for an unknown value."""
-    keys_of = _text_keys if block.is_text else _number_keys
-    keys, values = keys_of(estimator, categories, answers, context)
-    return ml.label_encoder(
-        context.read_vector(estimator, block),
-        keys_tensor=keys,
-        values_tensor=values,
-        default_tensor=np.array([default], dtype=values.dtype),
-    )
 
 
 def _text_keys(

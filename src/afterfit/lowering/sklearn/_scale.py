@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -10,52 +9,20 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import inverts, lowers
-from afterfit.lowering._table import Table, constant, round_to_float32
+from afterfit.lowering._table import constant, round_to_float32
+from afterfit.lowering.sklearn._array import FloatArray
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
     from spox import Var
 
     from afterfit.lowering._context import Context
-
-
-class _Array:
-    """The array a scaler works on in place: float32 arrays are rounded to float32 after every operation."""
-
-    def __init__(self, estimator: Any, X: Table, context: Context) -> None:
-        if X.blocks and all(block.dtype == np.float16 for block in X.blocks):
-            raise context.refuse(
-                estimator,
-                "it computes in float16",
-                "Convert the columns to float32 or float64 before fitting",
-            )
-        self.X = X
-        self.single = X.number_dtype == np.float32
-        self.var = context.numbers(estimator, X)
-
-    def apply(self, function: Callable[[Var, Var], Var], operand: Any) -> None:
-        """Replace the array by `function(array, operand)`; `operand` as the estimator holds it."""
-        result = function(self.var, constant(operand))
-        self.var = round_to_float32(result) if self.single else result
-
-    def clip(self, low: float, high: float) -> None:
-        """Bring values inside `[low, high]`, which are rounded to the array's dtype; NaN stays."""
-        dtype = np.float32 if self.single else np.float64
-        for bound, beyond in ((low, op.less), (high, op.greater)):
-            limit = constant(np.asarray(bound, dtype=dtype))
-            self.var = op.where(beyond(self.var, limit), limit, self.var)
-
-    def table(self) -> Table:
-        origins = [origin and replace(origin, verbatim=False) for origin in self.X.origins]
-        returned = Table.of(self.var, self.X.width, self.X.number_dtype, origins)
-        return replace(returned, sparse=self.X.sparse)
+    from afterfit.lowering._table import Table
 
 
 @lowers("sklearn.preprocessing.StandardScaler")
 def lower_standard_scaler(estimator: Any, X: Table, context: Context) -> Table:
-    array = _Array(estimator, X, context)
+    array = FloatArray(estimator, X, context)
     single = array.single and _standard_scaler_rounds_parameters()
     if estimator.with_mean and not X.sparse:
         array.apply(op.sub, _rounded(estimator.mean_, single))
@@ -73,7 +40,7 @@ def invert_standard_scaler(estimator: Any, values: Var, context: Context) -> Var
 
 @lowers("sklearn.preprocessing.MinMaxScaler")
 def lower_min_max_scaler(estimator: Any, X: Table, context: Context) -> Table:
-    array = _Array(estimator, X, context)
+    array = FloatArray(estimator, X, context)
     array.apply(op.mul, estimator.scale_)
     array.apply(op.add, estimator.min_)
     if estimator.clip:
@@ -88,7 +55,7 @@ def invert_min_max_scaler(estimator: Any, values: Var, context: Context) -> Var:
 
 @lowers("sklearn.preprocessing.MaxAbsScaler")
 def lower_max_abs_scaler(estimator: Any, X: Table, context: Context) -> Table:
-    array = _Array(estimator, X, context)
+    array = FloatArray(estimator, X, context)
     _divide(array, estimator.scale_)
     if getattr(estimator, "clip", False):
         array.clip(-1.0, 1.0)
@@ -102,7 +69,7 @@ def invert_max_abs_scaler(estimator: Any, values: Var, context: Context) -> Var:
 
 @lowers("sklearn.preprocessing.RobustScaler")
 def lower_robust_scaler(estimator: Any, X: Table, context: Context) -> Table:
-    array = _Array(estimator, X, context)
+    array = FloatArray(estimator, X, context)
     if estimator.with_centering and not X.sparse:
         array.apply(op.sub, estimator.center_)
     if estimator.with_scaling:
@@ -119,7 +86,7 @@ def invert_robust_scaler(estimator: Any, values: Var, context: Context) -> Var: 
 
 @lowers("sklearn.preprocessing.Normalizer")
 def lower_normalizer(estimator: Any, X: Table, context: Context) -> Table:
-    array = _Array(estimator, X, context)
+    array = FloatArray(estimator, X, context)
     axis = constant([1], np.int64)
     if estimator.norm == "max":
         norms = op.reduce_max(op.abs(array.var), axis)
@@ -139,7 +106,7 @@ def lower_normalizer(estimator: Any, X: Table, context: Context) -> Table:
     return array.table()
 
 
-def _divide(array: _Array, scale: NDArray[Any]) -> None:
+def _divide(array: FloatArray, scale: NDArray[Any]) -> None:
     if array.X.sparse:
         array.apply(op.mul, 1.0 / scale)
     else:

@@ -1,4 +1,4 @@
-"""NumPy's universal functions by name, in operators that have float64 kernels."""
+"""Universal functions of NumPy and SciPy, in operators that have float64 kernels."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import constant
+from afterfit.lowering.sklearn import _special as special
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,47 +16,87 @@ if TYPE_CHECKING:
     from spox import Var
 
 
-def _expm1(x: Var) -> Var:
-    """`exp(x) - 1` without the loss of digits near 0 (W. Kahan): `(u - 1) x / log(u)` with `u = exp(x)`."""
-    u = op.exp(x)
-    less = op.sub(u, constant(1.0))
-    near = op.less(op.abs(x), constant(1.0))
-    exact = op.equal(u, constant(1.0))
-    divisor = op.where(exact, constant(1.0), op.log(u))
-    return op.where(exact, x, op.where(near, op.div(op.mul(less, x), divisor), less))
+def find_ufunc(function: object) -> Callable[[Var], Var] | None:
+    """What builds the graph of `function`, if it is one that is known.
+
+    By the function itself, not by its name: anybody may call a function `exp`.
+    """
+    if not isinstance(function, np.ufunc):
+        return None
+    if function in _NUMPY:
+        return _NUMPY[function]
+    from scipy import special as scipy_special
+
+    name = function.__name__
+    return _SCIPY.get(name) if getattr(scipy_special, name, None) is function else None
 
 
-def _log1p(x: Var) -> Var:
-    """`log(1 + x)` without the loss of digits near 0 (W. Kahan): `log(u) x / (u - 1)` with `u = 1 + x`."""
-    u = op.add(constant(1.0), x)
-    less = op.sub(u, constant(1.0))
-    near = op.less(op.abs(x), constant(1.0))
-    exact = op.equal(less, constant(0.0))
-    divisor = op.where(exact, constant(1.0), less)
-    return op.where(exact, x, op.where(near, op.div(op.mul(op.log(u), x), divisor), op.log(u)))
+def _scaled(factor: float) -> Callable[[Var], Var]:
+    return lambda x: op.mul(x, constant(factor))
 
 
-def _power(exponent: float) -> Callable[[Var], Var]:
-    return lambda x: op.exp(op.mul(x, constant(np.log(exponent))))
+def _logarithm(base: float) -> Callable[[Var], Var]:
+    return lambda x: op.div(op.log(x), constant(float(np.log(base))))
 
 
-def _scaled_log(base: float) -> Callable[[Var], Var]:
-    return lambda x: op.div(op.log(x), constant(np.log(base)))
+def _power_of_two(x: Var) -> Var:
+    return op.pow(constant(2.0), x)
 
 
-UFUNCS: dict[object, Callable[[Var], Var]] = {
-    np.abs: op.abs,
+_NUMPY: dict[object, Callable[[Var], Var]] = {
+    np.absolute: op.abs,
+    np.cbrt: special.cbrt,
+    np.ceil: op.ceil,
+    np.cos: op.cos,
+    np.cosh: special.cosh,
+    np.deg2rad: _scaled(np.pi / 180),
+    np.degrees: _scaled(180 / np.pi),
     np.exp: op.exp,
-    np.exp2: _power(2.0),
-    np.expm1: _expm1,
+    np.exp2: _power_of_two,
+    np.expm1: special.expm1,
+    np.fabs: op.abs,
+    np.floor: op.floor,
     np.log: op.log,
-    np.log10: _scaled_log(10.0),
-    np.log1p: _log1p,
-    np.log2: _scaled_log(2.0),
+    np.log10: _logarithm(10.0),
+    np.log1p: special.log1p,
+    np.log2: _logarithm(2.0),
     np.negative: op.neg,
     np.positive: op.identity,
+    np.rad2deg: _scaled(180 / np.pi),
+    np.radians: _scaled(np.pi / 180),
     np.reciprocal: lambda x: op.div(constant(1.0), x),
+    np.rint: op.round,
+    np.sign: op.sign,
+    np.sin: op.sin,
+    np.sinh: special.sinh,
     np.sqrt: op.sqrt,
     np.square: lambda x: op.mul(x, x),
+    np.tan: lambda x: op.div(op.sin(x), op.cos(x)),
+    np.tanh: op.tanh,
+    np.trunc: special.truncate,
 }
-"""From the function itself, not its name: anybody may call a function `exp`."""
+
+_SCIPY: dict[str, Callable[[Var], Var]] = {
+    "cbrt": special.cbrt,
+    "exp2": _power_of_two,
+    "expit": special.expit,
+    "expm1": special.expm1,
+    "log1p": special.log1p,
+    "ndtri": special.ndtri,
+}
+
+EXACT: frozenset[object] = frozenset(
+    {
+        np.absolute,
+        np.ceil,
+        np.fabs,
+        np.floor,
+        np.negative,
+        np.positive,
+        np.rint,
+        np.sign,
+        np.sqrt,
+        np.trunc,
+    }
+)
+"""Functions whose value does not depend on how it is computed: float32 and integers give the same numbers."""
