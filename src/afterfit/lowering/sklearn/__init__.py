@@ -18,6 +18,7 @@ from afterfit.lowering.sklearn import (
     _naive_bayes,
     _neural_network,
     _scale,
+    _svm,
     _trees,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "_naive_bayes",
     "_neural_network",
     "_scale",
+    "_svm",
     "_trees",
 ]
