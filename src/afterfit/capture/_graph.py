@@ -180,7 +180,7 @@ def _classification_results(lowered: Classification) -> tuple[tuple[Output, ...]
         outputs.append(Output(name="probabilities", type="float", shape=(-1, len(classes))))
         results["probabilities"] = lowered.probabilities
     elif lowered.scores is not None:
-        shape = (-1,) if len(classes) == 2 else (-1, len(classes))
+        shape = (-1,) if len(classes) == 2 else (-1, lowered.score_columns or len(classes))
         outputs.append(Output(name="scores", type="float", shape=shape))
         results["scores"] = lowered.scores
     return tuple(outputs), results

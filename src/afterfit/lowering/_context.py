@@ -34,6 +34,10 @@ ADVICE = (
 )
 
 
+LARGEST_ROUNDING = 1e-9
+"""The largest rounding error of a library, relative to the scale of an output, that a capture may carry."""
+
+
 @dataclass(frozen=True, slots=True)
 class RawColumn:
     """A raw column as the lowering sees it.
@@ -91,6 +95,8 @@ class Context:
         self.thresholds: list[Thresholds] = []
         self.read: set[int] = set()
         self.float32_sums: list[str] = []
+        self.roundings: list[float] = []
+        self.ties: list[Var] = []
         self._path: list[str] = []
 
     @property
@@ -239,6 +245,28 @@ class Context:
         self.float32_sums.append(
             f"{type(estimator).__name__} at {self.where}" if self.where else type(estimator).__name__
         )
+
+    def note_rounding(self, estimator: object, error: float, way_out: str) -> None:
+        """Say that the library's own rounding may move an answer by `error` of the scale of the output.
+
+        Such an answer is what is left of large terms that cancel; parity is then held to `error`, and stated.
+        Refuses where it is over `LARGEST_ROUNDING`.
+        """
+        if not error <= LARGEST_ROUNDING:
+            raise self.refuse(
+                estimator,
+                f"its answers are small sums of large terms, which rounding alone moves by {error:.1g} of their scale",
+                way_out,
+            )
+        self.roundings.append(float(error))
+
+    def note_ties(self, tied: Var) -> None:
+        """Say that in the rows where `tied` bool `[N]` holds, the library itself decides by chance.
+
+        Such as which of two rows at the same distance is the k-th nearest. Where the graph answers otherwise
+        there, it is counted as a tie.
+        """
+        self.ties.append(tied)
 
     def _name(self, block: Block) -> str:
         names = [repr(self.columns[o.column].name) for o in block.origins if o is not None]
