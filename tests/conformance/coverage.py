@@ -119,8 +119,10 @@ def _data() -> dict[str, Data]:
     flowers = split(iris, kind)
     bins = np.floor(flowers.X)
     words = pd.DataFrame(np.char.add("b", bins.astype(int).astype(str)), columns=list("abcd"))
+    gaps = np.where(np.random.default_rng(2).random(flowers.X.shape) < 0.1, np.nan, flowers.X)
     return {
         "three classes": flowers,
+        "gaps": Data(gaps, flowers.y, np.vstack([gaps[::-1], flowers.new])),
         "two classes": split(cancer[:, :6], ill),
         "numbers": split(diabetes, progress),
         "positive numbers": split(np.abs(diabetes) * 10, progress),
@@ -234,6 +236,8 @@ def _data_for(name: str, cls: type) -> tuple[str, ...]:
         return ("labels",)
     if name in ("MultiOutputRegressor", "RegressorChain"):
         return ("targets",)
+    if name in ("IterativeImputer", "KNNImputer", "MissingIndicator", "SimpleImputer"):
+        return ("gaps",)
     if name in ("CategoricalNB", "TfidfTransformer"):
         return ("counts",)
     if name in ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"):
@@ -264,7 +268,8 @@ def _make(name: str, cls: type, chosen: dict[str, Any]) -> Any:
     small = {key: value for key, value in SMALL.items() if isinstance(known.get(key), int)}
     if "random_state" in known:
         small["random_state"] = 0
-    return model.set_params(**{**small, **chosen})
+    model.set_params(**{**small, **chosen})
+    return model
 
 
 _METHODS = {
