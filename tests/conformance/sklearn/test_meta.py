@@ -20,6 +20,7 @@ from sklearn.ensemble import (
     VotingRegressor,
 )
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401 - makes the next import work
+from sklearn.impute import MissingIndicator
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeClassifier
 from sklearn.model_selection import (
     FixedThresholdClassifier,
@@ -245,6 +246,11 @@ def test_refused_by_name(model, data, reason, tmp_path):
     with pytest.raises(afterfit.UnsupportedModelError, match=reason):
         afterfit.save(model, tmp_path / "model.afit", X=X)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_indicator_saved_alone_answers_with_numbers(check_saved):
+    X = np.where(np.random.default_rng(0).random(IRIS.shape) < 0.2, np.nan, IRIS)
+    check_saved(MissingIndicator(features="all").fit(X), X, X[::-1])
 
 
 def test_a_search_without_a_refit_is_not_saved(tmp_path):
