@@ -180,7 +180,7 @@ def _classification_results(lowered: Classification) -> tuple[tuple[Output, ...]
         outputs.append(Output(name="probabilities", type="float", shape=(-1, len(classes))))
         results["probabilities"] = lowered.probabilities
     elif lowered.scores is not None:
-        shape = (-1,) if len(classes) == 2 else (-1, len(classes))
+        shape = (-1,) if len(classes) == 2 else (-1, lowered.score_columns or len(classes))
         outputs.append(Output(name="scores", type="float", shape=shape))
         results["scores"] = lowered.scores
     return tuple(outputs), results
@@ -208,6 +208,10 @@ def _logical(dtype: np.dtype[Any]) -> LogicalType:
 def _transformation_results(
     reference: Reference, table: Table, context: Context
 ) -> tuple[tuple[Output, ...], dict[str, Var]]:
+    if table.width == 0:
+        raise context.refuse(
+            reference.model, "it answers with no columns", "Fit it on rows for which it has something to return"
+        )
     if table.has_text and not all(block.is_text for block in table.blocks):
         raise context.refuse(
             reference.model,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -35,35 +35,46 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`tied_rows`: rows whose label differs but whose two best classes tie within the tolerance."""
+    """`tied_rows`: rows whose answer differs, but whose two best classes tie within the tolerance, or that a
+    lowering says the library decides by chance."""
 
     max_error: float
     tied_rows: tuple[int, ...]
     first: Difference | None
 
 
-def compare(expected: Answers, got: Answers, outputs: Sequence[Output], tolerance: float) -> Comparison:
+def compare(
+    expected: Answers,
+    got: Answers,
+    outputs: Sequence[Output],
+    tolerance: float,
+    tied: NDArray[np.bool_] | None = None,
+) -> Comparison:
     """Compare the answers to the same rows; labels must be equal but for ties, numbers within `tolerance`.
 
-    The scale of an output is the largest finite magnitude the model in memory answered, at least 1.
+    The scale of an output is the largest finite magnitude the model in memory answered, at least 1. Rows in which
+    `tied` holds may differ.
     """
     worst = 0.0
-    ties: tuple[int, ...] = ()
+    ties: set[int] = set()
     first: Difference | None = None
     for output in outputs:
         known, answered = expected[output.name], got[output.name]
+        excused = np.zeros(len(known), dtype=np.bool_) if tied is None else tied
         if output.name == "prediction" and output.classes is not None:
-            ties, difference = _compare_labels(expected, answered, tolerance)
+            wrong = _different(known, answered)
+            excused = excused | _ties(expected, tolerance)
         elif output.type == "string":
-            difference = _first(output.name, known, answered, _different_text(known, answered))
+            wrong = _different(known, answered)
         else:
             errors = scaled_errors(known, answered)
-            worst = max(worst, float(errors.max(initial=0.0)))
             wrong = np.any((errors > tolerance).reshape(len(errors), -1), axis=1)
-            difference = _first(output.name, known, answered, wrong)
+            worst = max(worst, float(errors[~(wrong & excused)].max(initial=0.0)))
+        ties.update(np.flatnonzero(wrong & excused).tolist())
+        difference = _first(output.name, known, answered, wrong & ~excused)
         if difference is not None and (first is None or difference.row < first.row):
             first = difference
-    return Comparison(worst, ties, first)
+    return Comparison(worst, tuple(sorted(ties)), first)
 
 
 def scaled_errors(expected: Any, got: Any) -> NDArray[np.float64]:
@@ -84,25 +95,7 @@ def scaled_errors(expected: Any, got: Any) -> NDArray[np.float64]:
     return np.where(np.isnan(errors), np.inf, errors)
 
 
-def _compare_labels(
-    expected: Mapping[str, NDArray[Any]], answered: NDArray[Any], tolerance: float
-) -> tuple[tuple[int, ...], Difference | None]:
-    known = expected["prediction"]
-    different = np.flatnonzero(
-        np.array([a != b for a, b in zip(known.tolist(), answered.tolist(), strict=True)])
-    )
-    if len(different) == 0:
-        return (), None
-    tied = _ties(expected, tolerance)
-    real = different[~tied[different]]
-    ties = tuple(int(row) for row in different[tied[different]])
-    if len(real) == 0:
-        return ties, None
-    row = int(real[0])
-    return ties, Difference("prediction", row, known[row], answered[row])
-
-
-def _ties(expected: Mapping[str, NDArray[Any]], tolerance: float) -> NDArray[np.bool_]:
+def _ties(expected: Answers, tolerance: float) -> NDArray[np.bool_]:
     numbers = expected.get("probabilities", expected.get("scores"))
     if numbers is None:
         return np.zeros(len(expected["prediction"]), dtype=np.bool_)
@@ -112,8 +105,10 @@ def _ties(expected: Mapping[str, NDArray[Any]], tolerance: float) -> NDArray[np.
     return np.asarray(best[:, 1] - best[:, 0] <= tolerance, dtype=np.bool_)
 
 
-def _different_text(known: NDArray[Any], answered: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.array([a != b for a, b in zip(known.tolist(), answered.tolist(), strict=True)], dtype=np.bool_)
+def _different(known: NDArray[Any], answered: NDArray[Any]) -> NDArray[np.bool_]:
+    """The rows whose labels or texts differ."""
+    pairs = zip(known.tolist(), answered.tolist(), strict=True)
+    return np.array([a != b for a, b in pairs], dtype=np.bool_)
 
 
 def _first(name: str, known: Any, answered: Any, wrong: NDArray[np.bool_]) -> Difference | None:

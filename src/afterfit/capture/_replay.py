@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import spox.opset.ai.onnx.v21 as op
 
 from afterfit.bundle import GoldenRow
 from afterfit.capture._frames import take
@@ -44,8 +45,9 @@ class Replay:
         self.lowered = lowered
         self.schema = schema
         self.precision = "float32" if lowered.context.float32_sums else "float64"
-        self.tolerance = TOLERANCE[self.precision]
+        self.tolerance = max([TOLERANCE[self.precision], *lowered.context.roundings])
         self._session = GraphSession(graph)
+        self._ties = _ties_session(lowered)
 
     @property
     def outputs(self) -> tuple[Output, ...]:
@@ -75,6 +77,9 @@ class Replay:
                 expected[output.name] = _known_text(expected[output.name])
                 got[output.name] = _known_text(decoded_texts(got[output.name]))
         comparison = compare(expected, got, self.outputs, self.tolerance)
+        if comparison.first is not None and self._ties is not None:
+            tied = self._ties.run(packed, ["tied"])["tied"]
+            comparison = compare(expected, got, self.outputs, self.tolerance, tied)
         if comparison.first is not None:
             raise self._parity_error(rows, packed, comparison, describe)
         return Replayed(packed, expected, comparison)
@@ -108,6 +113,17 @@ class Replay:
         changes = ", ".join(f"{self.schema.columns[i].name!r} {value!r}" for i, value in probe.cells[:5])
         more = f" and {len(probe.cells) - 5} more" if len(probe.cells) > 5 else ""
         return f"golden row made of row {probe.base} of X" + (f" with {changes}{more}" if changes else "")
+
+
+def _ties_session(lowered: LoweredModel) -> GraphSession | None:
+    """The graph with a further output: the rows in which a lowering says that the library decides by chance."""
+    ties = lowered.context.ties
+    if not ties:
+        return None
+    anywhere = ties[0]
+    for tied in ties[1:]:
+        anywhere = op.or_(anywhere, tied)
+    return GraphSession(lowered.graph({"tied": anywhere}))
 
 
 def golden_rows(schema: Schema, replayed: Replayed) -> list[GoldenRow]:

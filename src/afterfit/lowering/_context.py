@@ -11,7 +11,13 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.errors import UnsupportedModelError
-from afterfit.lowering._registry import find_inversion, find_lowering, find_transformation, public_name
+from afterfit.lowering._registry import (
+    find_inversion,
+    find_lowering,
+    find_refusal,
+    find_transformation,
+    public_name,
+)
 from afterfit.lowering._table import Block, Classification, Labels, Lowered, OneHot, Regression, Table
 
 if TYPE_CHECKING:
@@ -26,6 +32,10 @@ ADVICE = (
     "Use one of the estimators listed in README.md under 'What is captured', "
     "or ask for this one to be lowered"
 )
+
+
+LARGEST_ROUNDING = 1e-9
+"""The largest rounding error of a library, relative to the scale of an output, that a capture may carry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,8 @@ class Context:
         self.thresholds: list[Thresholds] = []
         self.read: set[int] = set()
         self.float32_sums: list[str] = []
+        self.roundings: list[float] = []
+        self.ties: list[Var] = []
         self._path: list[str] = []
 
     @property
@@ -142,7 +154,8 @@ class Context:
                 return self._lower(estimator, X, None, find)
         lowering = find(estimator)
         if lowering is None:
-            raise self.refuse(estimator, f"{public_name(estimator)} has no lowering")
+            reason = find_refusal(estimator)
+            raise self.refuse(estimator, *(reason or (f"{public_name(estimator)} has no lowering",)))
         returned = lowering(estimator, X, self)
         self.steps.append(Step(tuple(self._path), estimator, X, returned))
         return returned
@@ -232,6 +245,28 @@ class Context:
         self.float32_sums.append(
             f"{type(estimator).__name__} at {self.where}" if self.where else type(estimator).__name__
         )
+
+    def note_rounding(self, estimator: object, error: float, way_out: str) -> None:
+        """Say that the library's own rounding may move an answer by `error` of the scale of the output.
+
+        Such an answer is what is left of large terms that cancel; parity is then held to `error`, and stated.
+        Refuses where it is over `LARGEST_ROUNDING`.
+        """
+        if not error <= LARGEST_ROUNDING:
+            raise self.refuse(
+                estimator,
+                f"its answers are small sums of large terms, which rounding alone moves by {error:.1g} of their scale",
+                way_out,
+            )
+        self.roundings.append(float(error))
+
+    def note_ties(self, tied: Var) -> None:
+        """Say that in the rows where `tied` bool `[N]` holds, the library itself decides by chance.
+
+        Such as which of two rows at the same distance is the k-th nearest. Where the graph answers otherwise
+        there, it is counted as a tie.
+        """
+        self.ties.append(tied)
 
     def _name(self, block: Block) -> str:
         names = [repr(self.columns[o.column].name) for o in block.origins if o is not None]

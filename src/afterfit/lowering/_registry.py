@@ -29,11 +29,12 @@ class Inversion(Protocol):
 _LOWERINGS: dict[str, Lowering] = {}
 _TRANSFORMATIONS: dict[str, Lowering] = {}
 _INVERSIONS: dict[str, Inversion] = {}
+_REFUSALS: dict[str, tuple[str, str]] = {}
 _FAMILIES = {"sklearn": "afterfit.lowering.sklearn"}
 """Root package of an estimator's class to the package of ours that registers its lowerings. The name comes
 from a live object in memory, never from a file."""
 
-_L = TypeVar("_L", bound="Callable[..., Any]")
+_L = TypeVar("_L")
 
 
 def lowers(*names: str) -> Callable[[_L], _L]:
@@ -56,6 +57,11 @@ def transforms(*names: str) -> Callable[[_L], _L]:
 def inverts(*names: str) -> Callable[[_L], _L]:
     """Register the lowering of `inverse_transform` for the classes called `names`."""
     return _register(_INVERSIONS, names)
+
+
+def refuse(reason: str, way_out: str, *names: str) -> None:
+    """Say why the classes called `names` have no lowering, and what people can do instead."""
+    _register(_REFUSALS, names)((reason, way_out))
 
 
 def _register(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[_L], _L]:
@@ -104,6 +110,13 @@ def find_inversion(estimator: object) -> Inversion | None:
     name = public_name(estimator)
     _import_family(name)
     return _INVERSIONS.get(name)
+
+
+def find_refusal(estimator: object) -> tuple[str, str] | None:
+    """Why this class has no lowering and the way out, where that was said."""
+    name = public_name(estimator)
+    _import_family(name)
+    return _REFUSALS.get(name)
 
 
 def registered() -> tuple[str, ...]:

@@ -230,13 +230,15 @@ class Classification:
     """What a classifier answers.
 
     `classes` `[k]` as the estimator holds them; `index` int64 `[N]`, the position of the label in `classes`;
-    `probabilities` float64 `[N, k]` or None; `scores` (`decision_function`) float64 `[N]`, `[N, k]` or None.
+    `probabilities` float64 `[N, k]` or None; `scores` (`decision_function`) float64 `[N]`, `[N, k]` or None, or
+    `[N, score_columns]` where that is given.
     """
 
     classes: NDArray[Any]
     index: Var
     probabilities: Var | None = None
     scores: Var | None = None
+    score_columns: int | None = None
 
 
 @dataclass(frozen=True)

@@ -203,5 +203,6 @@ def _find_names(output: Output, schema: Schema) -> list[str]:
         return list(output.columns)
     prediction = schema.output("prediction")
     classes = prediction.classes if prediction is not None and output.name in _ITEM_PREFIX else None
-    labels = classes if classes is not None else range(output.shape[1])
+    fits = classes is not None and len(classes) == output.shape[1]
+    labels = classes if classes is not None and fits else range(output.shape[1])
     return [f"{stem}_{label}" for label in labels]

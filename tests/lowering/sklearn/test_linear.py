@@ -174,12 +174,6 @@ def test_one_hot_columns_are_gathered(lower, agree):
     agree(scaled, X)
 
 
-def test_multilabel_ridge_is_refused(lower, X):
-    model = lm.RidgeClassifier().fit(X, np.c_[X[:, 0] > 0, X[:, 1] > 0].astype(int))
-    with pytest.raises(UnsupportedModelError, match="several labels"):
-        lower(model, X)
-
-
 def test_subclasses_have_no_lowering(lower, X):
     class Mine(lm.LinearRegression):
         pass
