@@ -3,6 +3,7 @@ at module level, since a lowering reads the attributes of an object that is alre
 """
 
 from afterfit.lowering.sklearn import (
+    _cluster,
     _compose,
     _discriminant_analysis,
     _dummy,
@@ -18,13 +19,17 @@ from afterfit.lowering.sklearn import (
     _linear,
     _mixture,
     _naive_bayes,
+    _neighbors,
     _neural_network,
+    _outliers,
     _scale,
+    _semi_supervised,
     _svm,
     _trees,
 )
 
 __all__ = [
+    "_cluster",
     "_compose",
     "_discriminant_analysis",
     "_dummy",
@@ -40,8 +45,11 @@ __all__ = [
     "_linear",
     "_mixture",
     "_naive_bayes",
+    "_neighbors",
     "_neural_network",
+    "_outliers",
     "_scale",
+    "_semi_supervised",
     "_svm",
     "_trees",
 ]

@@ -11,7 +11,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
-from afterfit.lowering.sklearn._kept_rows import note_cancellation, scaled_squares
+from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation, scaled_squares
 from afterfit.lowering.sklearn._kernels import pairwise_kernel
 from afterfit.lowering.sklearn._links import flat, inlier_or_outlier
 
@@ -31,12 +31,12 @@ _TOLERANCE = 0.005
 
 @lowers("sklearn.svm.SVR", "sklearn.svm.NuSVR")
 def lower_svm_regressor(estimator: Any, X: Table, context: Context) -> Regression:
-    return Regression(flat(_decisions(estimator, X, _dense(estimator._dual_coef_), context)))  # noqa: SLF001 - see _decisions
+    return Regression(flat(_decisions(estimator, X, dense_rows(estimator._dual_coef_), context)))  # noqa: SLF001 - see _decisions
 
 
 @lowers("sklearn.svm.OneClassSVM")
 def lower_one_class_svm(estimator: Any, X: Table, context: Context) -> Classification:
-    scores = flat(_decisions(estimator, X, _dense(estimator._dual_coef_), context))  # noqa: SLF001 - see _decisions
+    scores = flat(_decisions(estimator, X, dense_rows(estimator._dual_coef_), context))  # noqa: SLF001 - see _decisions
     return inlier_or_outlier(scores, op.greater(scores, constant(0.0)))
 
 
@@ -73,7 +73,7 @@ def _decisions(estimator: Any, X: Table, weights: NDArray[np.float64], context: 
             f"its kernel is {what}, so that it reads something else than rows of columns",
             "Use kernel='linear', 'poly', 'rbf' or 'sigmoid' and fit again",
         )
-    vectors = _dense(estimator.support_vectors_)
+    vectors = dense_rows(estimator.support_vectors_)
     matrix = context.numbers(estimator, X)
     shift = np.ravel(estimator._intercept_)  # noqa: SLF001 - see the docstring
     gamma = float(estimator._gamma)  # noqa: SLF001 - no public equivalent
@@ -106,7 +106,7 @@ def _note_cancellation(
 
 def _pair_weights(estimator: Any, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     """The weight of each support vector in the decision for each pair of classes, `[pairs, m]`."""
-    coefficients = _dense(estimator._dual_coef_)  # noqa: SLF001 - see _decisions
+    coefficients = dense_rows(estimator._dual_coef_)  # noqa: SLF001 - see _decisions
     ends = np.cumsum(estimator.n_support_)
     held = [slice(end - size, end) for end, size in zip(ends, estimator.n_support_, strict=True)]
     weights = np.zeros((len(pairs), coefficients.shape[1]))
@@ -212,6 +212,3 @@ def _advance(matrix: Var, estimate: Var, going: Var, count: int) -> tuple[Var, V
 def _axis(number: int) -> Var:
     return constant([number], np.int64)
 
-
-def _dense(values: Any) -> NDArray[np.float64]:
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)
