@@ -266,11 +266,14 @@ def load(
     command += ["-s", str(folder / "wrk.lua"), f"http://127.0.0.1:{port}/predict"]
     with held_to(CLIENT_CORE):
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    answered = int(_found(r"(\d+) requests in", said))
+    if answered == 0:
+        return load(wrk, folder, port, process, connections, 2 * seconds)
     bad = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
     errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", said)
     return Load(
         rate=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
-        cpu=(cpu_seconds(process.pid) - before) / int(_found(r"(\d+) requests in", said)),
+        cpu=(cpu_seconds(process.pid) - before) / answered,
         p50=_seconds(_found(r"50%\s+([\d.]+\w+)", said)),
         p99=_seconds(_found(r"99%\s+([\d.]+\w+)", said)),
         bad=(int(bad[1]) if bad else 0) + (sum(map(int, errors.groups())) if errors else 0),
