@@ -48,7 +48,9 @@ def main() -> None:
     for name, model in models.items():
         afterfit.save(model.fit(frame, label), folder / f"{name}.afit", X=frame, metrics={"rows": ROWS})
     number = frame[["age (years)", "income"]]
-    boosted = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(number, frame["income"].fillna(0))
+    boosted = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(
+        number, frame["income"].fillna(0)
+    )
     afterfit.save(boosted, folder / "boosted.afit", X=number)
     scaler = make_pipeline(SimpleImputer(), MinMaxScaler()).fit(number)
     afterfit.save(scaler, folder / "scaler.afit", X=number)

@@ -207,7 +207,9 @@ class Context:
         """Say that a tree compares column `position` of `matrix`, built from `X`, with `values`."""
         origin = X.origins[position]
         if origin is not None and len(values):
-            self.thresholds.append(Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values)))
+            self.thresholds.append(
+                Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values))
+            )
 
     def note_float32_sum(self, estimator: object) -> None:
         """Say that the library itself adds up in float32 here, so parity is held to 1e-6, and stated."""
