@@ -22,6 +22,7 @@ from afterfit.errors import ArgumentError, SchemaError
 from afterfit.runtime import Model, load
 from afterfit.runtime._files import AtomicFile, find_format, open_sink, open_source
 from afterfit.runtime._scoring import Answers, ScoredBatch, score
+from afterfit.schema import Column, Output, Schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -393,7 +394,12 @@ def test_json_lines_are_read_by_the_rules_of_the_server(tmp_path: Path, model: M
         "{" + "}" * 5,
     ]
     path = tmp_path / "a.jsonl"
-    path.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    strange = [
+        b'{"code": "caf\xe9"}',
+        b'{"x": ' + b"[" * 100_000 + b"}",
+        b'{"x": ' + b"9" * 5000 + b', "x": ":"}',
+    ]
+    path.write_bytes(b"\xef\xbb\xbf" + b"\r\n".join([*(line.encode() for line in lines), *strange]))
     for batch_rows in (1, 3, 100):
         batches = score_file(model, path, sift=True, batch_rows=batch_rows)
         assert yes(batches) == [
@@ -408,7 +414,7 @@ def test_json_lines_are_read_by_the_rules_of_the_server(tmp_path: Path, model: M
             (6, 7, None),
             (7, 8, "member"),
             (8, 9, None),
-            (10, 11, None),
+            *((number, number + 1, None) for number in (10, 11, 12, 13)),
         ]
         assert mistakes(batches) == places
 
@@ -542,3 +548,66 @@ class TestAtomicFile:
         file.commit()
         assert (tmp_path / "link").is_symlink()
         assert (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "names"),
+    [
+        ([("prediction", "float", (-1,))], ["prediction"]),
+        ([("prediction", "float", (-1, 2))], ["prediction_0", "prediction_1"]),
+        ([("prediction", "boolean", (-1,)), ("scores", "float", (-1,))], ["prediction", "score"]),
+        (
+            [("prediction", "boolean", (-1,)), ("scores", "float", (-1, 2))],
+            ["prediction", "score_False", "score_True"],
+        ),
+        ([("transformed", "float", (-1, 2))], ["transformed_0", "transformed_1"]),
+    ],
+)
+def test_names_and_values_of_every_kind_of_answer(
+    outputs: list[tuple[str, str, tuple[int, ...]]], names: list[str]
+):
+    schema = Schema(
+        columns=(),
+        outputs=tuple(
+            Output(name=name, type=kind, shape=shape, classes=(False, True) if kind == "boolean" else None)
+            for name, kind, shape in outputs
+        ),
+    )
+    answers = Answers(schema)
+    assert answers.schema.names == names
+    dtypes = {"float": np.float64, "boolean": np.bool_}
+    found = {
+        name: np.arange(3 * (shape[-1] if len(shape) > 1 else 1)).reshape(3, *shape[1:]).astype(dtypes[kind])
+        for name, kind, shape in outputs
+    }
+    table = answers.table(found)
+    expected = np.column_stack([found[name] for name, _, _ in outputs])
+    assert np.array_equal(np.column_stack([column.to_numpy() for column in table.columns]), expected)
+
+
+@pytest.mark.parametrize("form", ["parquet", "arrow", "arrows"])
+def test_typed_files_whose_text_is_not_utf8(tmp_path: Path, model: Model, form: str):
+    table = pa.table({name: [row("001")[name]] for name in NAMES if name != "code"})
+    binary = pa.array([b"caf\xe9"], pa.binary())
+    table = table.append_column("code", pa.Array.from_buffers(pa.string(), 1, binary.buffers()))
+    path = tmp_path / f"a.{form}"
+    if form == "parquet":
+        pyarrow.parquet.write_table(table, path)
+    else:
+        opener = pyarrow.ipc.new_file if form == "arrow" else pyarrow.ipc.new_stream
+        with opener(path, table.schema) as sink:
+            sink.write_table(table)
+    with pytest.raises(ArgumentError, match=r"cannot be read as .*: .*UTF8"):
+        score_file(model, path)
+
+
+def test_blank_lines_are_rows_where_there_is_one_column(tmp_path: Path):
+    column = Column(name="x", type="float", nullable=True, input="number", position=0)
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"x\n1\n\ny\n3\n")
+    source = open_source(path, find_format("a.csv"), Schema(columns=(column,), outputs=()))
+    [batch] = source
+    assert batch.table().column("x").to_pylist() == [1.0, None, None, 3.0]
+    assert list(batch.cell_errors) == [2]
+    assert source.line(3) == 4
+    source.close()

@@ -104,9 +104,7 @@ def _threshold_evidence(lowered: LoweredModel) -> list[str]:
     return []
 
 
-def _saturation_evidence(
-    reference: Reference, lowered: LoweredModel, packed: Packed, y: Any
-) -> list[str]:
+def _saturation_evidence(reference: Reference, lowered: LoweredModel, packed: Packed, y: Any) -> list[str]:
     model = reference.model
     coef = getattr(model, "coef_", None)
     if reference.preprocess or coef is None or "probabilities" not in lowered.results:

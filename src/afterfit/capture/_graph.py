@@ -73,7 +73,9 @@ def lower_model(
     Raises `UnsupportedModelError`.
     """
     raw = [
-        RawColumn(column.name, _held_dtype(column, table), column.categorical, np.nan if gaps is None else gaps[i])
+        RawColumn(
+            column.name, _held_dtype(column, table), column.categorical, np.nan if gaps is None else gaps[i]
+        )
         for i, column in enumerate(table.columns)
     ]
     readable = [i for i, column in enumerate(table.columns) if column.refusal is None]

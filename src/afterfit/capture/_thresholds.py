@@ -72,7 +72,7 @@ def _bracket(
         return []
     bases = known[np.arange(len(values)) * 7919 % len(known)]
     session = GraphSession(build(lowered.arguments, {"matrix": group.matrix}), threads=1)
-    grid = _Grid(dtype)
+    grid = _Grid(dtype, integral=column.type == "integer")
     width = max(float(span[1]) - float(span[0]), 1.0)
 
     def above(ordinals: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -98,8 +98,8 @@ def _bracket(
 class _Grid:
     """The values a column can hold, numbered in order: integers by themselves, floats by their bits."""
 
-    def __init__(self, dtype: np.dtype[Any]) -> None:
-        self._integral = dtype.kind in "iub"
+    def __init__(self, dtype: np.dtype[Any], *, integral: bool) -> None:
+        self._integral = integral
         self._float: Any = np.float32 if dtype == np.float32 else np.float64
         self._bits: Any = np.int32 if dtype == np.float32 else np.int64
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from afterfit.errors import BundleError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from afterfit.schema import Packed
 
-CHUNK_ROWS = 4096
+CHUNK_ROWS = 2048
 """Rows in one call of ONNX Runtime: enough to amortise the call, few enough that intermediates stay in cache."""
 
 
@@ -29,10 +31,22 @@ class GraphSession:
 
     Rows are independent, so large inputs are cut into chunks of `CHUNK_ROWS` that run side by side, each on one
     thread: that scales better than threads inside operators, and leaves nothing spinning afterwards.
+
+    Raises `BundleError` where this version of ONNX Runtime refuses the graph.
     """
 
     def __init__(self, graph: bytes, threads: int | None = None) -> None:
         import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+        refusals = (
+            state.Fail,
+            state.InvalidArgument,
+            state.InvalidGraph,
+            state.InvalidProtobuf,
+            state.NotImplemented,
+            state.RuntimeException,
+        )
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
@@ -41,7 +55,13 @@ class GraphSession:
         # The extended level folds a scalar division into the float32 `alpha` of a FusedMatMul: 4e-9 off in float64.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        try:
+            # Without the fallback, which would print to standard output and try the same provider again.
+            self._session = onnxruntime.InferenceSession(
+                graph, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+        except refusals as error:
+            raise BundleError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
         self.threads = threads or available_cores()
         self._pool: ThreadPoolExecutor | None = None

@@ -133,7 +133,6 @@ def run(outputs_of, rows):
 @pytest.fixture(params=["in one", "in parts"])
 def divided(request, monkeypatch):
     if request.param == "in parts":
-        monkeypatch.setattr(_tree_ensemble, "_UNSPLIT", 1)
         monkeypatch.setattr(_tree_ensemble, "_NODES_PER_PART", 30)
 
 

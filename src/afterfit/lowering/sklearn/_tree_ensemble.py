@@ -32,7 +32,6 @@ _LAST_STEP = 2.0**104
 """The distance of the two largest float32."""
 _NODES_PER_PART = 500_000
 _MOST_PARTS = 12
-_UNSPLIT = 2_000_000
 _GATHERED_PER_ROW = 2_048
 _THRESHOLDS_KEPT = 16
 
@@ -158,8 +157,8 @@ def sum_leaves(
 
     `values` is `[n]`, then the answer is float64 `[N, targets]` where the trees take turns: tree `i` adds to
     column `i % targets`. `targets` is `len(start)`, or 1; `start` is what the sums begin with. The order of
-    the additions is the order of the trees, so forests up to two million nodes add up bit for bit as a loop
-    over trees does; the parts of larger ones are added up one by one first.
+    the additions is the order of the trees, so forests of up to half a million nodes add up bit for bit as a
+    loop over trees does; larger ones are added up in parts, and then the parts.
     """
     targets = 1 if start is None else len(start)
     owners = np.arange(trees.count) % targets
@@ -234,7 +233,7 @@ def _slice(values: NDArray[np.float64], trees: Trees, first: int, last: int) -> 
 
 def _parts(trees: Trees, most_trees: int | None = None) -> Iterator[tuple[int, int]]:
     """Ranges of trees: all in one, but for forests so large that walking them in parts saves the cache."""
-    budget = trees.nodes if trees.nodes <= _UNSPLIT else max(_NODES_PER_PART, -(-trees.nodes // _MOST_PARTS))
+    budget = max(_NODES_PER_PART, -(-trees.nodes // _MOST_PARTS))
     limit = most_trees or trees.count
     first = 0
     for tree in range(1, trees.count):
@@ -255,10 +254,11 @@ def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
     inner = ~trees.is_leaf
     by_category = trees.category_set >= 0
     left, right = np.where(inner, trees.left, 0), np.where(inner, trees.right, 0)
-    others = ~trees.goes_left & (np.arange(trees.goes_left.shape[1]) < trees.categories[:, None])
+    counted = np.less(np.arange(trees.goes_left.shape[1]), trees.categories[:, None])
+    others: NDArray[np.bool_] = ~trees.goes_left & counted
     # No number is beyond +inf, and no operator knows an empty set, so such splits stay as they are.
-    turnable: NDArray[np.bool_] = trees.threshold < np.inf
-    turnable[by_category] = others.any(axis=1)[trees.category_set[by_category]]
+    turnable: NDArray[np.bool_] = np.less(trees.threshold, np.inf)
+    turnable[by_category] = others.sum(axis=1)[trees.category_set[by_category]] > 0
     turned = inner & turnable & (trees.samples[left] > trees.samples[right])
 
     used = np.unique(trees.feature[inner])

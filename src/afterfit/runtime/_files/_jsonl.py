@@ -31,6 +31,9 @@ _BLOCK = 4 << 20
 _LONGEST = 64 << 20
 _SHOWN = 40
 _OBJECT = msgspec.json.Decoder(dict[str, Any])
+_NOT_JSON = (msgspec.DecodeError, ValueError, RecursionError)
+"""What decoders raise: also for bytes that are not UTF-8, numbers of thousands of digits, deep nesting."""
+
 _NUMBERS = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
 
@@ -214,7 +217,7 @@ def _decode(lines: list[bytes], start: int) -> tuple[list[dict[str, Any]], list[
     """The objects on the lines, and the lines that hold none; `start` is the number of the first."""
     content = b"\n".join(lines)
     found: list[dict[str, Any]] | None = None
-    with suppress(msgspec.DecodeError):
+    with suppress(*_NOT_JSON):
         found = _OBJECT.decode_lines(content)
     if found is not None and not _may_repeat_keys(content, sum(map(len, found))):
         return found, []
@@ -224,7 +227,7 @@ def _decode(lines: list[bytes], start: int) -> tuple[list[dict[str, Any]], list[
         try:
             row = found[position] if found is not None else _OBJECT.decode(line)
             _refuse_repeated_keys(line, row)
-        except msgspec.DecodeError as error:
+        except _NOT_JSON as error:
             malformed.append(_describe(start + position, line, error))
         else:
             rows.append(row)

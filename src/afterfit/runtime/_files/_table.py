@@ -81,8 +81,9 @@ class ParquetSource(Source):
         while True:
             with explained(self._label, "Parquet"):
                 part = next(batches, None)
-            if part is None:
-                return
+                if part is None:
+                    return
+                part.validate(full=True)
             numbers = np.arange(self._rows + 1, self._rows + part.num_rows + 1, dtype=np.int64)
             self._rows += part.num_rows
             yield TableBatch(self._schema, pa.Table.from_batches([part]), numbers)
@@ -151,14 +152,17 @@ def explained(label: str, form: str) -> Iterator[None]:
         yield
     except (FileNotFoundError, PermissionError):
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = (str(error).splitlines() or ["no reason given"])[0]
         raise ArgumentError(f"{label} cannot be read as {form}: {reason}") from error
 
 
 def check_columns(schema: Schema, columns: pa.Schema, label: str) -> None:
     """SchemaError if a column is missing or of a type of no use; ArgumentError if two have one name."""
-    double = sorted({name for name in columns.names if columns.names.count(name) > 1})
+    with explained(label, "a table"):
+        # Decodes the names, which nothing has looked at so far.
+        names = columns.names
+    double = sorted({name for name in names if names.count(name) > 1})
     if double:
         raise ArgumentError(f"{label} has more than one column called {', '.join(map(repr, double))}")
     pack_table(schema, columns.empty_table())
