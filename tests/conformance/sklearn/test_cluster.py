@@ -44,11 +44,15 @@ def test_in_the_middle_of_a_pipeline(agrees, wine, model):
 
 
 def test_projection_by_eigenvectors(agrees, wine):
-    model = make_pipeline(LinearDiscriminantAnalysis(solver="eigen", n_components=1), LogisticRegression(max_iter=2000))
+    model = make_pipeline(
+        LinearDiscriminantAnalysis(solver="eigen", n_components=1), LogisticRegression(max_iter=2000)
+    )
     agrees(model.fit(wine.X, wine.y), wine.X, wine.rows)
 
 
-@pytest.mark.parametrize("model", [cluster.KMeans(100, n_init=1, random_state=0), cluster.Birch(threshold=0.5)], ids=str)
+@pytest.mark.parametrize(
+    "model", [cluster.KMeans(100, n_init=1, random_state=0), cluster.Birch(threshold=0.5)], ids=str
+)
 def test_distances_that_are_rounding_alone_are_refused(refuses, wine, model):
     pipeline = make_pipeline(StandardScaler(), model, LogisticRegression(max_iter=2000)).fit(wine.X, wine.y)
     refuses(pipeline, wine.X, "nothing but rounding")

@@ -53,7 +53,10 @@ def test_within_a_radius(agrees, wine, settings):
 @pytest.mark.parametrize("weights", ["uniform", "distance"])
 def test_several_targets(agrees, diabetes, weights):
     y = np.column_stack([diabetes.y, -diabetes.y])
-    for model in (nn.KNeighborsRegressor(3, weights=weights), nn.RadiusNeighborsRegressor(0.2, weights=weights)):
+    for model in (
+        nn.KNeighborsRegressor(3, weights=weights),
+        nn.RadiusNeighborsRegressor(0.2, weights=weights),
+    ):
         agrees(model.fit(diabetes.X, y), diabetes.X, diabetes.rows)
 
 
@@ -87,7 +90,9 @@ def test_centroids(agrees, wine, metric, priors, shrinkage):
     agrees(make_pipeline(StandardScaler(), model).fit(wine.X, wine.y), wine.X, wine.rows)
 
 
-@pytest.mark.parametrize("kernel", [{"kernel": "rbf", "gamma": 0.1}, {"kernel": "knn", "n_neighbors": 5}], ids=str)
+@pytest.mark.parametrize(
+    "kernel", [{"kernel": "rbf", "gamma": 0.1}, {"kernel": "knn", "n_neighbors": 5}], ids=str
+)
 @pytest.mark.parametrize("model", [LabelPropagation(max_iter=3000), LabelSpreading()], ids=str)
 def test_labels_that_spread(agrees, wine, model, kernel):
     y = np.where(np.arange(len(wine.y)) % 3, -1, wine.y)
@@ -100,4 +105,8 @@ def test_what_is_refused(refuses, iris):
     refuses(nn.KNeighborsClassifier(metric=lambda a, b: abs(a - b).sum()).fit(X, y), X, "its metric is")
     refuses(nn.KNeighborsClassifier().fit(X, np.column_stack([y, y])), X, "several labels")
     refuses(nn.RadiusNeighborsClassifier(1.0).fit(X, y), X, "without a neighbour")
-    refuses(LabelSpreading(lambda a, b: np.exp(-((a[:, None] - b) ** 2).sum(axis=2))).fit(X, y), X, "Python function")
+    refuses(
+        LabelSpreading(lambda a, b: np.exp(-((a[:, None] - b) ** 2).sum(axis=2))).fit(X, y),
+        X,
+        "Python function",
+    )

@@ -85,7 +85,9 @@ def nearest(matrix: Var, centres: NDArray[Any]) -> Var:
     """
     centres = np.asarray(centres, dtype=np.float64)
     products = op.matmul(matrix, constant(-2.0 * centres.T))
-    return op.arg_min(op.add(products, constant(np.einsum("ij,ij->i", centres, centres))), axis=1, keepdims=False)
+    return op.arg_min(
+        op.add(products, constant(np.einsum("ij,ij->i", centres, centres))), axis=1, keepdims=False
+    )
 
 
 def _refuse_single_rows(estimator: Any, smallest: int, context: Context) -> None:
@@ -108,5 +110,7 @@ def _distances(estimator: Any, X: Table, centres: NDArray[Any], context: Context
     distances = euclidean(_matrix(estimator, X, context), centres)
     single = X.number_dtype == np.float32
     return Table.of(
-        round_to_float32(distances) if single else distances, len(centres), np.float32 if single else np.float64
+        round_to_float32(distances) if single else distances,
+        len(centres),
+        np.float32 if single else np.float64,
     )

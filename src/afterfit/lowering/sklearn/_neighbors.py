@@ -45,7 +45,8 @@ def lower_k_neighbors_regressor(estimator: Any, X: Table, context: Context) -> R
 @lowers("sklearn.neighbors.RadiusNeighborsClassifier")
 def lower_radius_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification:
     labels = _one_hot_labels(estimator, context)
-    known = [] if estimator.outlier_label_ is None else np.flatnonzero(estimator.classes_ == estimator.outlier_label_[0])
+    outliers = estimator.outlier_label_
+    known: NDArray[Any] = np.flatnonzero(estimator.classes_ == (None if outliers is None else outliers[0]))
     if len(known) == 0:
         raise context.refuse(
             estimator,
@@ -80,7 +81,7 @@ def lower_local_outlier_factor(estimator: Any, X: Table, context: Context) -> Cl
     """The density around the neighbours, relative to that around the row itself."""
     neighbours = nearest_rows(estimator, X, estimator.n_neighbors_, context)
     axis = constant(_AXIS, np.int64)
-    reach = estimator._distances_fit_X_[:, estimator.n_neighbors_ - 1]  # noqa: SLF001 - no public equivalent
+    reach = estimator._distances_fit_X_[:, estimator.n_neighbors_ - 1]
     reached = op.max([neighbours.distances, op.gather(constant(reach), neighbours.positions)])
     density = op.div(constant(1.0), op.add(op.reduce_mean(reached, axis), constant(1e-10)))
     densities = op.gather(constant(estimator._lrd), neighbours.positions)  # noqa: SLF001 - no public equivalent
@@ -96,9 +97,9 @@ def lower_nearest_centroid(estimator: Any, X: Table, context: Context) -> Classi
     if X.number_dtype == np.float32:
         context.note_float32_sum(estimator)
     centroids = np.asarray(estimator.centroids_, dtype=np.float64)
-    priors = getattr(estimator, "class_prior_", None)
-    scores = None if priors is None else _discriminant_scores(estimator, matrix)
-    if scores is not None and not np.isclose(priors, 1 / len(priors)).all():
+    has_priors = hasattr(estimator, "class_prior_")
+    scores = _discriminant_scores(estimator, matrix) if has_priors else None
+    if scores is not None and not np.isclose(estimator.class_prior_, 1 / len(centroids)).all():
         index = op.arg_max(scores, axis=1, keepdims=False)
     elif estimator.metric == "euclidean":
         index = nearest(matrix, centroids)
@@ -122,7 +123,8 @@ def _one_hot_labels(estimator: Any, context: Context) -> NDArray[np.float64]:
         raise context.refuse(
             estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
         )
-    return np.eye(len(estimator.classes_))[np.asarray(estimator._y).ravel()]  # noqa: SLF001 - no public equivalent
+    labels = np.asarray(estimator._y).ravel()  # noqa: SLF001 - no public equivalent
+    return np.asarray(np.eye(len(estimator.classes_))[labels])
 
 
 def _targets(estimator: Any) -> NDArray[np.float64]:

@@ -87,7 +87,9 @@ def _distances(estimator: Any, X: Table, context: Context) -> tuple[Var, Var]:
         context.note_float32_sum(estimator)
     matrix = context.numbers(estimator, X)
     if not _is_euclidean(estimator):
-        params = {name: value for name, value in estimator.effective_metric_params_.items() if value is not None}
+        params = {
+            name: value for name, value in estimator.effective_metric_params_.items() if value is not None
+        }
         return pairwise_distance(metric, matrix, rows, params), constant([[1e-15]])
     distances = direct_euclidean(matrix, rows, squared=True)
     if not by_products:
@@ -118,7 +120,7 @@ def _flat(values: Var) -> Var:
 
 
 def _any(values: Var) -> Var:
-    """bool `[N]`: whether one of a row of bool `[N, m]` holds."""
+    """Bool `[N]`: whether one of a row of bool `[N, m]` holds."""
     counts = op.reduce_max(op.cast(values, to=np.int64), constant([1], np.int64), keepdims=False)
     return op.cast(counts, to=np.bool_)
 
