@@ -82,7 +82,9 @@ def test_probabilities_of_ten_classes(agrees, digits):
 def test_other_kernels_are_refused(refuses, wine):
     gram = (wine.X @ wine.X.T).to_numpy()
     refuses(SVC(kernel="precomputed").fit(gram, wine.y), gram, "'precomputed'")
-    refuses(SVC(kernel=lambda a, b: a @ b.T).fit(wine.X.to_numpy(), wine.y), wine.X.to_numpy(), "Python function")
+    refuses(
+        SVC(kernel=lambda a, b: a @ b.T).fit(wine.X.to_numpy(), wine.y), wine.X.to_numpy(), "Python function"
+    )
 
 
 def test_sums_that_rounding_spoils_are_refused(refuses, diabetes):
