@@ -118,9 +118,7 @@ def test_scaled_targets(agrees, diabetes):
 
     targets = diabetes.X.iloc[:, 6:]
     for whiten in (False, True):
-        inner = TransformedTargetRegressor(
-            Ridge(), transformer=decomposition.PCA(whiten=whiten)
-        )
+        inner = TransformedTargetRegressor(Ridge(), transformer=decomposition.PCA(whiten=whiten))
         agrees(inner.fit(diabetes.X, targets.to_numpy()), diabetes.X, diabetes.rows)
 
 

@@ -56,13 +56,13 @@ class FloatArray:
             limit = constant(np.asarray(bound, dtype=dtype))
             self.var = op.where(beyond(self.var, limit), limit, self.var)
 
-    def table(self, *, exact: bool = True) -> Table:
-        """The array as a table, each column made from the one it was.
+    def table(self, *, traced: bool = True) -> Table:
+        """The array as a table; `traced`: each column comes from the one it was, and from no other.
 
-        `exact`: to the last bit, so that the two sides of a threshold on it can be probed. What an exponential or
-        a logarithm returns is right to a few units of the last place, and has no origin.
+        Not so where a value depends on its whole row, nor where it is an exponential or a logarithm, right only to a
+        few units of the last place: there the two sides of a threshold cannot be probed to the last bit.
         """
-        origins = transformed(self.X.origins) if exact else None
+        origins = transformed(self.X.origins) if traced else None
         return replace(Table.of(self.var, self.X.width, self.dtype, origins), sparse=self.X.sparse)
 
 

@@ -34,8 +34,8 @@ def lower_power_transformer(estimator: Any, X: Table, context: Context) -> Table
     function = _box_cox if estimator.method == "box-cox" else _yeo_johnson
     array.replace(function(array.var, np.asarray(estimator.lambdas_, dtype=np.float64)))
     if not estimator.standardize:
-        return array.table(exact=False)
-    return context.lower_transformer(estimator._scaler, array.table(exact=False))  # noqa: SLF001 - no public equivalent
+        return array.table(traced=False)
+    return context.lower_transformer(estimator._scaler, array.table(traced=False))  # noqa: SLF001 - no public equivalent
 
 
 @inverts("sklearn.preprocessing.PowerTransformer")
@@ -71,7 +71,7 @@ def lower_quantile_transformer(estimator: Any, X: Table, context: Context) -> Ta
         y = op.clip(ndtri(y), *(constant(bound) for bound in _normal_bounds()))
     y = op.where(op.isnan(x), x, y)
     array.replace(op.where(op.equal(x, constant(0.0)), x, y) if X.sparse else y)
-    return array.table(exact=False)
+    return array.table(traced=False)
 
 
 def _normal_bounds() -> tuple[float, float]:

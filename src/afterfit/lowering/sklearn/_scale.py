@@ -103,9 +103,7 @@ def lower_normalizer(estimator: Any, X: Table, context: Context) -> Table:
     norms = op.where(small(norms, constant(smallest)), constant(1.0), norms)
     quotient = op.div(array.var, norms)
     array.var = round_to_float32(quotient) if array.single else quotient
-    table = array.table()
-    # Each value depends on its whole row, so no column of it has one raw column behind it.
-    return replace(table, blocks=tuple(replace(b, origins=(None,) * b.width) for b in table.blocks))
+    return array.table(traced=False)
 
 
 def _divide(array: FloatArray, scale: NDArray[Any]) -> None:
