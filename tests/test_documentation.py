@@ -43,14 +43,18 @@ def test_the_readme_lists_every_estimator_that_is_captured():
 
 
 def test_every_command_of_the_readme_exists():
-    from afterfit.cli import main  # noqa: F401 - the entry point must import
-    from afterfit.cli import _group
+    from afterfit.cli import (
+        _group,
+        main,  # noqa: F401 - the entry point must import
+    )
 
     named = set(re.findall(r"^afterfit (\w+)", "\n".join(blocks(README, "")), flags=re.MULTILINE))
     assert named - {"demo"} <= set(_group.COMMANDS)
 
 
-@pytest.mark.parametrize("document", ["README.md", "ARCHITECTURE.md", "FORMAT.md", "CONTRIBUTING.md", "SECURITY.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "ARCHITECTURE.md", "FORMAT.md", "CONTRIBUTING.md", "SECURITY.md"]
+)
 def test_links_between_documents_lead_somewhere(document: str):
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text):

@@ -30,7 +30,9 @@ def y(raw: pd.DataFrame) -> np.ndarray:
     return (raw["income"] + raw["age"] * 300 > 66_000).to_numpy().astype(int)
 
 
-def refused(model: Any, X: pd.DataFrame, tmp_path: Path, **arguments: Any) -> afterfit.ForgottenPreprocessingError:
+def refused(
+    model: Any, X: pd.DataFrame, tmp_path: Path, **arguments: Any
+) -> afterfit.ForgottenPreprocessingError:
     with pytest.raises(afterfit.ForgottenPreprocessingError) as caught:
         afterfit.save(model, tmp_path / "m.afit", X=X, **arguments)
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def test_a_bare_tree_has_golden_rows_on_both_sides(frame: pd.DataFrame, tmp_path
     values = golden_values(afterfit.save(tree, tmp_path / "m.afit", X=x), "x")
     below = max(value for value in values if np.float32(value) <= threshold)
     above = min(value for value in values if np.float32(value) > threshold)
-    assert np.nextafter(below, np.inf) == above, "the tree compares float32: one float64 step decides its rounding"
+    assert np.nextafter(below, np.inf) == above, (
+        "the tree compares float32: one float64 step decides its rounding"
+    )
 
 
 @pytest.mark.parametrize("scaler", [StandardScaler(), MinMaxScaler((-3, 5))], ids=repr)
@@ -47,9 +50,9 @@ def test_thresholds_are_found_through_imputing_and_scaling(scaler: Any, frame: p
     pipeline.fit(frame, y)
     model = afterfit.save(pipeline, tmp_path / "m.afit", X=frame)
     values = sorted(golden_values(model, "x"))
-    assert any(np.nextafter(a, np.inf) == b for a, b in zip(values, values[1:], strict=False))
+    assert any(np.nextafter(a, np.inf) == b for a, b in itertools.pairwise(values))
     integers = sorted(golden_values(model, "n"))
-    assert any(a + 1 == b for a, b in zip(integers, integers[1:], strict=False))
+    assert any(a + 1 == b for a, b in itertools.pairwise(integers))
     assert all(float(value).is_integer() for value in integers)
 
 
@@ -59,4 +62,4 @@ def test_a_float32_column_is_probed_in_steps_of_float32(frame: pd.DataFrame, tmp
     values = golden_values(afterfit.save(model, tmp_path / "m.afit", X=x), "x")
     assert all(np.float32(value) == value for value in values)
     ordered = np.array(sorted(values), dtype=np.float32)
-    assert any(np.nextafter(a, np.float32(np.inf)) == b for a, b in zip(ordered, ordered[1:], strict=False))
+    assert any(np.nextafter(a, np.float32(np.inf)) == b for a, b in itertools.pairwise(ordered))

@@ -13,7 +13,8 @@ ODD_VALUES = [
 ]  # fmt: skip
 PATHS = [
     "/predict", "/models/spy/predict", "/models/spy", "/models", "/", "/docs", "/openapi.json", "/health/live",
-    "/health/ready", "/models/", "/models//predict", "/models/spy/", "//predict", "/predict/", "/models/ \ud800/predict",
+    "/health/ready", "/models/", "/models//predict", "/models/spy/", "//predict", "/predict/",
+    "/models/ \ud800/predict",
     "", "*", "/../../etc/passwd", "/models/" + "x" * 5000, "/%00", "/models/spy\x00", "/metrics", "/favicon.ico",
 ]  # fmt: skip
 METHODS = ["GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "TRACE", "CONNECT", "", "BREW", "get"]

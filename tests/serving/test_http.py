@@ -98,6 +98,35 @@ def test_a_stated_length_that_lies_is_not_believed(tools, spy_app, stated):
     assert send(tools, spy_app, body=tools.rows(tools.row()), headers=headers).status == 200
 
 
+def test_a_body_that_is_whole_already_is_not_waited_for(tools, spy_app):
+    """granian says `more_body` with the last bytes, and sends an empty chunk after them."""
+    body = tools.rows(tools.row())
+
+    async def main(headers):
+        asked, sent = [], []
+
+        async def receive():
+            asked.append(True)
+            return {
+                "type": "http.request",
+                "body": body if len(asked) == 1 else b"",
+                "more_body": len(asked) == 1,
+            }
+
+        async def send(message):
+            sent.append(message)
+
+        await spy_app(
+            {"type": "http", "method": "POST", "path": "/predict", "headers": headers}, receive, send
+        )
+        assert sent[0]["status"] == 200
+        return len(asked)
+
+    assert asyncio.run(main([(b"content-length", str(len(body)).encode())])) == 1
+    assert asyncio.run(main([(b"content-length", str(len(body) + 1).encode())])) == 2
+    assert asyncio.run(main([])) == 2
+
+
 def test_bytes_of_long_bodies_are_bounded_in_all(tools):
     app = tools.make_app(tools.SpyModel(), limits=Limits(max_held_bytes=150_000))
     body = tools.rows(*[tools.row(x=i) for i in range(2500)])

@@ -16,8 +16,9 @@ import httpx
 import pytest
 
 import afterfit
+from afterfit.serving import serve
 
-COMMAND = "from afterfit.cli._serve import serve; serve()"
+COMMAND = ["-m", "afterfit", "serve"]
 
 
 def environment():
@@ -29,7 +30,7 @@ def environment():
 def running(*arguments):
     """The URL of a server and its process, which is stopped at the end, and must say nothing on stderr."""
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, *map(str, arguments), "--port", "0"],
+        [sys.executable, *COMMAND, *map(str, arguments), "--port", "0"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -133,7 +134,7 @@ def test_names_with_spaces_and_other_letters_are_found(toy_bundle, tmp_path):
 def test_workers_answer_alike_and_one_that_dies_is_replaced(toy_bundle, golden):
     inputs, labels, _ = golden
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(toy_bundle), "--port", "0", "--workers", "2"],
+        [sys.executable, *COMMAND, str(toy_bundle), "--port", "0", "--workers", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -176,7 +177,7 @@ def test_it_stops_cleanly(toy_bundle, how):
 
 def test_workers_end_when_the_process_above_them_is_killed(toy_bundle):
     with subprocess.Popen(
-        [sys.executable, "-c", COMMAND, str(toy_bundle), "--port", "0", "--workers", "2"],
+        [sys.executable, *COMMAND, str(toy_bundle), "--port", "0", "--workers", "2"],
         stdout=subprocess.PIPE,
         text=True,
         env=environment(),
@@ -189,8 +190,6 @@ def test_workers_end_when_the_process_above_them_is_killed(toy_bundle):
 
 def serve_and_fail(arguments, **options):
     with pytest.raises(afterfit.AfterfitError) as caught:
-        from afterfit.serving import serve
-
         serve(arguments, **options)
     return str(caught.value)
 

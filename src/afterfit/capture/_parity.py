@@ -36,7 +36,8 @@ class Difference:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """`tied_rows`: rows whose answer differs, but whose two best classes tie within the tolerance, or that a
-    lowering says the library decides by chance."""
+    lowering says the library decides by chance.
+    """
 
     max_error: float
     tied_rows: tuple[int, ...]

@@ -45,7 +45,8 @@ class Report:
 class Model:
     """A model loaded from a bundle; needs nothing of the framework it was trained with.
 
-    Pure: an answer depends on the row alone, not on earlier calls. Methods may be called from several threads.
+    Pure: an answer depends on the row alone, not on earlier calls; rows answered together may differ from rows
+    answered alone in the last bit of a sum. Methods may be called from several threads.
     Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; rows that do not fit
     the schema raise `SchemaError`, which lists every mistake.
     """

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from afterfit.schema import Packed
 
-CHUNK_ROWS = 4096
+CHUNK_ROWS = 2048
 """Rows in one call of ONNX Runtime: enough to amortise the call, few enough that intermediates stay in cache."""
 
 

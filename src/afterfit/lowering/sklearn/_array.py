@@ -43,7 +43,11 @@ class FloatArray:
 
     def replace(self, result: Var) -> None:
         """Replace the array by `result`, computed in float64."""
-        self.var = round_to_float32(result) if self.single else result
+        self.var = self.rounded(result)
+
+    def rounded(self, value: Var) -> Var:
+        """The value as it is written into an array of this dtype."""
+        return round_to_float32(value) if self.single else value
 
     def clip(self, low: float, high: float) -> None:
         """Bring values inside `[low, high]`, which are rounded to the array's dtype; NaN stays."""
@@ -52,10 +56,14 @@ class FloatArray:
             limit = constant(np.asarray(bound, dtype=dtype))
             self.var = op.where(beyond(self.var, limit), limit, self.var)
 
-    def table(self) -> Table:
-        """The array as a table, each column made from the one it was."""
-        returned = Table.of(self.var, self.X.width, self.dtype, transformed(self.X.origins))
-        return replace(returned, sparse=self.X.sparse)
+    def table(self, *, traced: bool = True) -> Table:
+        """The array as a table; `traced`: each column comes from the one it was, and from no other.
+
+        Not so where a value depends on its whole row, nor where it is an exponential or a logarithm, right only to a
+        few units of the last place: there the two sides of a threshold cannot be probed to the last bit.
+        """
+        origins = transformed(self.X.origins) if traced else None
+        return replace(Table.of(self.var, self.X.width, self.dtype, origins), sparse=self.X.sparse)
 
 
 def transformed(origins: Sequence[Origin | None]) -> list[Origin | None]:

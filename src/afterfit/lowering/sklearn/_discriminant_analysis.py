@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._registry import lowers
+from afterfit.lowering._registry import lowers, transforms
 from afterfit.lowering._table import Classification, Table, constant
 from afterfit.lowering.sklearn._linear import weighted_sums
 from afterfit.lowering.sklearn._links import binary, flat, logistic, most_likely, softmax
@@ -23,6 +23,19 @@ def lower_linear_discriminant_analysis(estimator: Any, X: Table, context: Contex
         return most_likely(estimator.classes_, scores, softmax(scores))
     index = op.cast(op.greater(flat(scores), constant(0.0)), to=np.int64)
     return Classification(estimator.classes_, index, binary(logistic(scores)))
+
+
+@transforms("sklearn.discriminant_analysis.LinearDiscriminantAnalysis")
+def transform_linear_discriminant_analysis(estimator: Any, X: Table, context: Context) -> Table:
+    """The columns projected onto the directions that part the classes best."""
+    matrix = context.numbers(estimator, X)
+    if X.number_dtype == np.float32:
+        context.note_float32_sum(estimator)
+    if estimator.solver == "svd":
+        matrix = op.sub(matrix, constant(estimator.xbar_))
+    directions = estimator.scalings_[:, : estimator._max_components]  # noqa: SLF001 - no public equivalent
+    dtype = np.result_type(X.number_dtype, directions.dtype)
+    return Table.of(op.matmul(matrix, constant(directions)), directions.shape[1], dtype)
 
 
 @lowers("sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis")

@@ -34,8 +34,8 @@ def lower_power_transformer(estimator: Any, X: Table, context: Context) -> Table
     function = _box_cox if estimator.method == "box-cox" else _yeo_johnson
     array.replace(function(array.var, np.asarray(estimator.lambdas_, dtype=np.float64)))
     if not estimator.standardize:
-        return array.table()
-    return context.lower_transformer(estimator._scaler, array.table())  # noqa: SLF001 - no public equivalent
+        return array.table(traced=False)
+    return context.lower_transformer(estimator._scaler, array.table(traced=False))  # noqa: SLF001 - no public equivalent
 
 
 @inverts("sklearn.preprocessing.PowerTransformer")
@@ -61,16 +61,17 @@ def lower_quantile_transformer(estimator: Any, X: Table, context: Context) -> Ta
     y = op.mul(constant(0.5), op.add(ascending, descending))
     low, high = constant(quantiles[0]), constant(quantiles[-1])
     if estimator.output_distribution == "normal":
-        at_low = op.less(op.sub(x, constant(_BOUND)), low)
-        at_high = op.greater(op.add(x, constant(_BOUND)), high)
+        near = constant(np.asarray(_BOUND, dtype=array.dtype))
+        at_low = op.less(array.rounded(op.sub(x, near)), low)
+        at_high = op.greater(array.rounded(op.add(x, near)), high)
     else:
         at_low, at_high = op.equal(x, low), op.equal(x, high)
-    y = op.where(at_low, constant(0.0), op.where(at_high, constant(1.0), y))
+    y = op.where(at_low, constant(0.0), op.where(at_high, constant(1.0), array.rounded(y)))
     if estimator.output_distribution == "normal":
         y = op.clip(ndtri(y), *(constant(bound) for bound in _normal_bounds()))
     y = op.where(op.isnan(x), x, y)
     array.replace(op.where(op.equal(x, constant(0.0)), x, y) if X.sparse else y)
-    return array.table()
+    return array.table(traced=False)
 
 
 def _normal_bounds() -> tuple[float, float]:

@@ -14,7 +14,7 @@ from afterfit.lowering._table import Origin, Table, constant, round_to_float32
 from afterfit.lowering.sklearn._array import FloatArray, transformed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from spox import Var
 
@@ -76,13 +76,11 @@ def lower_spline_transformer(estimator: Any, X: Table, context: Context) -> Tabl
     if kept < count:
         values = op.gather(values, constant(range(kept), np.int64), axis=2)
     var = op.reshape(values, constant([-1, X.width * kept], np.int64))
-    origins = [origin for origin in transformed(X.origins) for _ in range(kept)]
     single = X.number_dtype == np.float32 and not estimator.sparse_output
     table = Table.of(
         round_to_float32(var) if single else var,
         X.width * kept,
         np.float32 if single else np.float64,
-        origins,
     )
     return replace(table, sparse=estimator.sparse_output)
 
@@ -90,33 +88,49 @@ def lower_spline_transformer(estimator: Any, X: Table, context: Context) -> Tabl
 def _extrapolated(estimator: Any, x: Var) -> Var:
     """The spline bases `[N, d, n]` of `x` `[N, d, 1]`, continued beyond the knots as was chosen."""
     splines = estimator.bsplines_
-    degree = estimator.degree
-    low = np.array([[[s.t[degree]]] for s in splines])[:, 0]
-    high = np.array([[[s.t[-degree - 1]]] for s in splines])[:, 0]
+    if estimator.extrapolation == "continue":
+        return _bases(splines, x)
+    degrees = _degrees(estimator)
+    low = np.array([[s.t[k]] for s, k in zip(splines, degrees, strict=True)])
+    high = np.array([[s.t[-k - 1]] for s, k in zip(splines, degrees, strict=True)])
     if estimator.extrapolation == "periodic":
         span = constant(high - low)
         rest = op.mod(op.sub(x, constant(low)), span, fmod=1)
         rest = op.where(op.less(rest, constant(0.0)), op.add(rest, span), rest)
         return op.matmul(_bases(splines, op.add(constant(low), rest)), constant(splines[0].c))
-    if estimator.extrapolation == "continue":
-        return _bases(splines, x)
     inside = _bases(splines, op.max([op.min([x, constant(high)]), constant(low)]))
     if estimator.extrapolation == "constant":
         return inside
-    below = _line(splines, x, low, first=True, degree=degree)
-    above = _line(splines, x, high, first=False, degree=degree)
+    moved = [k if k > 1 else k + 1 for k in degrees]
+    below = _line(splines, x, low, moved, first=True)
+    above = _line(splines, x, high, moved, first=False)
     beyond = op.where(op.greater(x, constant(high)), above, inside)
     return op.where(op.less(x, constant(low)), below, beyond)
 
 
-def _line(splines: Any, x: Var, ends: Any, *, first: bool, degree: int) -> Var:
-    """The straight continuation of the first, or the last, bases from the `ends` `[d, 1]` on; 0 of the others."""
-    moved = degree if degree > 1 else degree + 1
+def _degrees(estimator: Any) -> list[int]:
+    """How many knots from each end the range of each feature begins, as `transform` counts them.
+
+    With linear extrapolation scikit-learn raises a degree of 0 or 1 to move one base more, and keeps it raised for
+    the features that follow.
+    """
+    degrees = [int(estimator.degree)]
+    for _ in estimator.bsplines_[1:]:
+        raised = estimator.extrapolation == "linear" and degrees[-1] <= 1
+        degrees.append(degrees[-1] + raised)
+    return degrees
+
+
+def _line(splines: Any, x: Var, ends: Any, moved: Sequence[int], *, first: bool) -> Var:
+    """The straight continuation, from the `ends` `[d, 1]` on, of the first or the last `moved` bases of each
+    feature; 0 of the others.
+    """
     heights, slopes = (
         np.stack([s(end[0], nu=nu) for s, end in zip(splines, ends, strict=True)]) for nu in (0, 1)
     )
     positions = np.arange(heights.shape[1])
-    moves = positions < moved if first else positions >= heights.shape[1] - moved
+    count = np.array(moved)[:, None]
+    moves = positions < count if first else positions >= heights.shape[1] - count
     heights, slopes = np.where(moves, heights, 0.0), np.where(moves, slopes, 0.0)
     return op.add(constant(heights), op.mul(op.sub(x, constant(ends)), constant(slopes)))
 

@@ -69,7 +69,7 @@ def _apply(estimator: Any, build: Callable[[Var], Var], block: Block, context: C
         if not exact:
             context.note_float32_sum(estimator)
         value = round_to_float32(value)
-    return Block.of(value, block.width, dtype, transformed(block.origins))
+    return Block.of(value, block.width, dtype, transformed(block.origins) if exact else None)
 
 
 def _returned_dtype(function: Any, dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from afterfit.lowering._context import Context
 
 _COMPOSED: dict[str, Callable[[Var, Var], Var]] = {"Sum": op.add, "Product": op.mul}
-_NORMALIZED = ("RBF", "Matern", "RationalQuadratic", "ExpSineSquared")
 _INFINITE = float("inf")
 
 
@@ -54,7 +53,7 @@ class KernelLowering:
             return self._pairwise(kernel)
         if name not in _NORMALIZED:
             raise self._refusal(kernel)
-        return getattr(self, f"_{name}")(kernel)
+        return _NORMALIZED[name](self, kernel)
 
     def diagonal(self, kernel: Any) -> Var:
         """`kernel.diag(X)` `[N, 1]`, or `[1, 1]` where it is the same everywhere."""
@@ -63,15 +62,15 @@ class KernelLowering:
             return _COMPOSED[name](self.diagonal(kernel.k1), self.diagonal(kernel.k2))
         if name == "Exponentiation":
             return op.pow(self.diagonal(kernel.kernel), constant(kernel.exponent))
-        if name == "ConstantKernel":
-            return constant([[kernel.constant_value]])
-        if name == "WhiteKernel":
-            return constant([[kernel.noise_level]])
+        if name in ("ConstantKernel", "WhiteKernel"):
+            return constant([[kernel.constant_value if name == "ConstantKernel" else kernel.noise_level]])
         if name == "DotProduct":
             return op.add(squared_norms(self.X), constant(kernel.sigma_0**2))
         if name == "PairwiseKernel" and kernel.metric == "linear":
             return squared_norms(self.X)
-        if name in _NORMALIZED or (name == "PairwiseKernel" and kernel.metric in ("rbf", "laplacian", "chi2")):
+        if name in _NORMALIZED or (
+            name == "PairwiseKernel" and kernel.metric in ("rbf", "laplacian", "chi2")
+        ):
             return constant([[1.0]])
         raise self._refusal(kernel)
 
@@ -95,10 +94,10 @@ class KernelLowering:
         scaled = op.div(self.X, constant(np.atleast_1d(np.asarray(scale, dtype=np.float64))))
         return direct_euclidean(scaled, self.Y / scale, squared=True)
 
-    def _RBF(self, kernel: Any) -> Var:  # noqa: N802 - the kernel's own name
+    def rbf(self, kernel: Any) -> Var:
         return op.exp(op.mul(constant(-0.5), self._squares(kernel.length_scale)))
 
-    def _Matern(self, kernel: Any) -> Var:  # noqa: N802 - the kernel's own name
+    def matern(self, kernel: Any) -> Var:
         squares = self._squares(kernel.length_scale)
         if kernel.nu == _INFINITE:
             return op.exp(op.div(op.neg(squares), constant(2.0)))
@@ -113,11 +112,20 @@ class KernelLowering:
             factor = op.add(factor, op.div(op.mul(distances, distances), constant(3.0)))
         return op.mul(factor, falling)
 
-    def _RationalQuadratic(self, kernel: Any) -> Var:  # noqa: N802 - the kernel's own name
+    def rational_quadratic(self, kernel: Any) -> Var:
         scaled = op.div(self._squares(), constant(2 * kernel.alpha * kernel.length_scale**2))
         return op.pow(op.add(constant(1.0), scaled), constant(-kernel.alpha))
 
-    def _ExpSineSquared(self, kernel: Any) -> Var:  # noqa: N802 - the kernel's own name
+    def periodic(self, kernel: Any) -> Var:
         angle = op.mul(constant(np.pi / kernel.periodicity), op.sqrt(self._squares()))
         wave = op.div(op.sin(angle), constant(kernel.length_scale))
         return op.exp(op.mul(constant(-2.0), op.mul(wave, wave)))
+
+
+_NORMALIZED: dict[str, Callable[[KernelLowering, Any], Var]] = {
+    "RBF": KernelLowering.rbf,
+    "Matern": KernelLowering.matern,
+    "RationalQuadratic": KernelLowering.rational_quadratic,
+    "ExpSineSquared": KernelLowering.periodic,
+}
+"""Kernels that are 1 between a row and itself."""

@@ -38,13 +38,13 @@ def lower_simple_imputer(estimator: Any, X: Table, context: Context) -> Table:
         filled.append(_fill(estimator, block, statistics, context))
     tables = [Table(tuple(filled))]
     if estimator.indicator_ is not None:
-        tables.append(_indicate(estimator, received, estimator.indicator_.features_, context))
+        tables.append(indicate(estimator, received, estimator.indicator_.features_, context))
     return replace(concatenate(tables).joined(), sparse=X.sparse)
 
 
 @lowers("sklearn.impute.MissingIndicator")
 def lower_missing_indicator(estimator: Any, X: Table, context: Context) -> Table:
-    return _indicate(estimator, X, estimator.features_, context)
+    return indicate(estimator, X, estimator.features_, context)
 
 
 def _as_array(estimator: Any, X: Table) -> Table:
@@ -79,7 +79,7 @@ def _imputed(estimator: Any, origins: Sequence[Origin | None]) -> list[Origin | 
     return [origin and replace(origin, replaced=(*origin.replaced, value)) for origin in origins]
 
 
-def _indicate(estimator: Any, X: Table, features: Any, context: Context) -> Table:
+def indicate(estimator: Any, X: Table, features: Any, context: Context) -> Table:
     columns = []
     for block in X.select([int(i) for i in features]).blocks:
         missing = _missing(estimator, block, context)

@@ -21,6 +21,11 @@ _ROUNDINGS = 16
 """How many roundings of float64 a term of a sum may have gone through: a few in the kernel, one for each addition."""
 
 
+def dense_rows(rows: Any) -> NDArray[np.float64]:
+    """Rows that an estimator kept, also where it was fitted on a sparse matrix."""
+    return np.asarray(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=np.float64)
+
+
 def scaled_squares(X: Var, Y: NDArray[np.float64], gamma: float) -> Var:
     """`gamma * |x - y|^2` `[N, m]`, to be negated and put into an exponential.
 

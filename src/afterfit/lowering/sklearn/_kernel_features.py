@@ -90,11 +90,16 @@ def lower_skewed_chi2_sampler(estimator: Any, X: Table, context: Context) -> Tab
 
 def _random_waves(estimator: Any, array: FloatArray, height: float, context: Context) -> Table:
     weights = estimator.random_weights_
+    dtype = np.result_type(array.dtype, weights.dtype)
+    if dtype == np.float32:
+        raise context.refuse(
+            estimator,
+            "it takes the cosine of float32 sums, which magnifies how they were rounded",
+            "Convert the columns to float64 before fitting",
+        )
     projection = op.add(op.matmul(array.var, constant(weights)), constant(estimator.random_offset_))
     waves = op.mul(op.cos(projection), constant(height))
-    return single_table(
-        estimator, waves, weights.shape[1], np.result_type(array.dtype, weights.dtype), context
-    )
+    return single_table(estimator, waves, weights.shape[1], dtype, context)
 
 
 @lowers("sklearn.kernel_approximation.AdditiveChi2Sampler")

@@ -9,7 +9,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Regression, Table, constant
-from afterfit.lowering.sklearn._kept_rows import note_cancellation
+from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation
 from afterfit.lowering.sklearn._kernels import KERNELS, pairwise_kernel
 from afterfit.lowering.sklearn._links import flat
 
@@ -29,7 +29,7 @@ def lower_kernel_ridge(estimator: Any, X: Table, context: Context) -> Regression
     if X.number_dtype == np.float32:
         context.note_float32_sum(estimator)
     matrix = context.numbers(estimator, X)
-    kept = np.asarray(estimator.X_fit_.toarray() if hasattr(estimator.X_fit_, "toarray") else estimator.X_fit_)
+    kept = dense_rows(estimator.X_fit_)
     weights = np.asarray(estimator.dual_coef_, dtype=np.float64)
     known = estimator._get_kernel(kept, kept)  # noqa: SLF001 - no public equivalent
     note_cancellation(estimator, known, weights, 0.0, 1.0, context, "Use a larger alpha, and fit again")

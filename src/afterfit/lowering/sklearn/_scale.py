@@ -103,7 +103,7 @@ def lower_normalizer(estimator: Any, X: Table, context: Context) -> Table:
     norms = op.where(small(norms, constant(smallest)), constant(1.0), norms)
     quotient = op.div(array.var, norms)
     array.var = round_to_float32(quotient) if array.single else quotient
-    return array.table()
+    return array.table(traced=False)
 
 
 def _divide(array: FloatArray, scale: NDArray[Any]) -> None:

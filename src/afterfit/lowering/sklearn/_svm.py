@@ -11,7 +11,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
-from afterfit.lowering.sklearn._kept_rows import note_cancellation, scaled_squares
+from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation, scaled_squares
 from afterfit.lowering.sklearn._kernels import pairwise_kernel
 from afterfit.lowering.sklearn._links import flat, inlier_or_outlier
 
@@ -31,12 +31,12 @@ _TOLERANCE = 0.005
 
 @lowers("sklearn.svm.SVR", "sklearn.svm.NuSVR")
 def lower_svm_regressor(estimator: Any, X: Table, context: Context) -> Regression:
-    return Regression(flat(_decisions(estimator, X, _dense(estimator._dual_coef_), context)))  # noqa: SLF001 - see _decisions
+    return Regression(flat(_decisions(estimator, X, dense_rows(estimator._dual_coef_), context)))
 
 
 @lowers("sklearn.svm.OneClassSVM")
 def lower_one_class_svm(estimator: Any, X: Table, context: Context) -> Classification:
-    scores = flat(_decisions(estimator, X, _dense(estimator._dual_coef_), context))  # noqa: SLF001 - see _decisions
+    scores = flat(_decisions(estimator, X, dense_rows(estimator._dual_coef_), context))
     return inlier_or_outlier(scores, op.greater(scores, constant(0.0)))
 
 
@@ -73,9 +73,9 @@ def _decisions(estimator: Any, X: Table, weights: NDArray[np.float64], context: 
             f"its kernel is {what}, so that it reads something else than rows of columns",
             "Use kernel='linear', 'poly', 'rbf' or 'sigmoid' and fit again",
         )
-    vectors = _dense(estimator.support_vectors_)
+    vectors = dense_rows(estimator.support_vectors_)
     matrix = context.numbers(estimator, X)
-    shift = np.ravel(estimator._intercept_)  # noqa: SLF001 - see the docstring
+    shift = np.ravel(estimator._intercept_)
     gamma = float(estimator._gamma)  # noqa: SLF001 - no public equivalent
     params = {"gamma": gamma, "coef0": estimator.coef0, "degree": estimator.degree}
     if len(vectors) == 0:
@@ -106,7 +106,7 @@ def _note_cancellation(
 
 def _pair_weights(estimator: Any, pairs: Sequence[tuple[int, int]]) -> NDArray[np.float64]:
     """The weight of each support vector in the decision for each pair of classes, `[pairs, m]`."""
-    coefficients = _dense(estimator._dual_coef_)  # noqa: SLF001 - see _decisions
+    coefficients = dense_rows(estimator._dual_coef_)
     ends = np.cumsum(estimator.n_support_)
     held = [slice(end - size, end) for end, size in zip(ends, estimator.n_support_, strict=True)]
     weights = np.zeros((len(pairs), coefficients.shape[1]))
@@ -158,7 +158,9 @@ def _coupled(estimator: Any, decisions: Var, pairs: Sequence[tuple[int, int]], c
         op.gather(either, constant(order, np.int64), axis=1), constant([-1, count, count], np.int64)
     )
     lost = op.transpose(won, perm=[0, 2, 1])
-    diagonal = op.unsqueeze(op.reduce_sum(op.mul(lost, lost), constant([2], np.int64), keepdims=False), _axis(2))
+    diagonal = op.unsqueeze(
+        op.reduce_sum(op.mul(lost, lost), constant([2], np.int64), keepdims=False), _axis(2)
+    )
     matrix = op.sub(op.mul(diagonal, constant(np.eye(count))), op.mul(won, lost))
     return _iterate(matrix, op.add(zero, constant(np.full((1, count), 1 / count))), count)
 
@@ -190,7 +192,9 @@ def _iterate(matrix: Var, start: Var, count: int) -> Var:
 
 def _advance(matrix: Var, estimate: Var, going: Var, count: int) -> tuple[Var, Var]:
     """One step of the rows that are `going`: the estimate after it, and which rows go on."""
-    product = op.reduce_sum(op.mul(matrix, op.unsqueeze(estimate, _axis(1))), constant([2], np.int64), keepdims=False)
+    product = op.reduce_sum(
+        op.mul(matrix, op.unsqueeze(estimate, _axis(1))), constant([2], np.int64), keepdims=False
+    )
     form = op.reduce_sum(op.mul(estimate, product), constant([1], np.int64))
     error = op.reduce_max(op.abs(op.sub(product, form)), constant([1], np.int64))
     going = op.and_(going, op.greater_or_equal(error, constant(_TOLERANCE / count)))
@@ -211,7 +215,3 @@ def _advance(matrix: Var, estimate: Var, going: Var, count: int) -> tuple[Var, V
 
 def _axis(number: int) -> Var:
     return constant([number], np.int64)
-
-
-def _dense(values: Any) -> NDArray[np.float64]:
-    return np.asarray(values.toarray() if hasattr(values, "toarray") else values, dtype=np.float64)

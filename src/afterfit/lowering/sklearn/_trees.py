@@ -49,7 +49,7 @@ def read_trees(estimator: Any, fitted: Sequence[Any], X: Table, context: Context
     """The float64 matrix of `X`, and the fitted `tree_` objects as they decide on it."""
     refuse_too_large(estimator, sum(tree.node_count for tree in fitted), context)
     matrix = context.numbers(estimator, X)
-    trees = Trees.join(_read(tree) for tree in fitted)
+    trees = Trees.join(read_tree(tree) for tree in fitted)
     note_thresholds(context, matrix, X, trees)
     return matrix, trees
 
@@ -108,7 +108,8 @@ def _mean(sums: Var, count: int) -> Var:
     return sums if count == 1 else op.div(sums, constant(float(count)))
 
 
-def _read(tree: Any) -> Trees:
+def read_tree(tree: Any) -> Trees:
+    """One fitted `tree_` object."""
     is_leaf: NDArray[np.bool_] = tree.children_left == -1
     return Trees(
         starts=np.array([0, tree.node_count]),

@@ -1,0 +1,42 @@
+"""The least a granian ASGI server can do for a prediction: read the body, answer a constant of the same size."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+BODY = b"x" * int(os.environ.get("BARE_SIZE", "150"))
+START = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(BODY))],
+}
+END = {"type": "http.response.body", "body": BODY}
+
+
+async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
+    more = True
+    while more:
+        more = (await receive()).get("more_body", False)
+    await send(START)
+    await send(END)
+
+
+if __name__ == "__main__":
+    import importlib.util
+
+    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.server import Server
+
+    Server(
+        "_bare_app:app",
+        port=int(sys.argv[1]),
+        interface=Interfaces.ASGINL,
+        http=HTTPModes.http1,
+        websockets=False,
+        loop=Loops.uvloop if importlib.util.find_spec("uvloop") else Loops.asyncio,
+        backlog=2048,
+        backpressure=1024,
+        log_enabled=False,
+    ).serve()

@@ -1,0 +1,152 @@
+"""Nearest neighbours and nearest centroids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import spox.opset.ai.onnx.v21 as op
+
+from afterfit.lowering._registry import lowers
+from afterfit.lowering._table import Classification, Regression, Table, constant
+from afterfit.lowering.sklearn._cluster import nearest
+from afterfit.lowering.sklearn._kernels import pairwise_distance
+from afterfit.lowering.sklearn._links import flat, inlier_or_outlier, softmax
+from afterfit.lowering.sklearn._neighbours import mean_of_rows, nearest_rows, rows_within, weights_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from spox import Var
+
+    from afterfit.lowering._context import Context
+
+_AXIS = (1,)
+
+
+@lowers("sklearn.neighbors.KNeighborsClassifier")
+def lower_k_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification:
+    labels = _one_hot_labels(estimator, context)
+    neighbours = nearest_rows(estimator, X, estimator.n_neighbors, context)
+    weights = weights_of(estimator, neighbours.distances, context)
+    votes = op.gather(constant(labels), neighbours.positions, axis=0)
+    if weights is not None:
+        votes = op.mul(votes, op.unsqueeze(weights, constant([2], np.int64)))
+    return _elected(estimator, op.reduce_sum(votes, constant(_AXIS, np.int64), keepdims=False))
+
+
+@lowers("sklearn.neighbors.KNeighborsRegressor")
+def lower_k_neighbors_regressor(estimator: Any, X: Table, context: Context) -> Regression:
+    neighbours = nearest_rows(estimator, X, estimator.n_neighbors, context)
+    weights = weights_of(estimator, neighbours.distances, context)
+    targets = _targets(estimator)
+    return _regression(estimator, mean_of_rows(targets, neighbours, weights), targets)
+
+
+@lowers("sklearn.neighbors.RadiusNeighborsClassifier")
+def lower_radius_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification:
+    labels = _one_hot_labels(estimator, context)
+    outliers = estimator.outlier_label_
+    known: NDArray[Any] = np.flatnonzero(estimator.classes_ == (None if outliers is None else outliers[0]))
+    if len(known) == 0:
+        raise context.refuse(
+            estimator,
+            "it has no class for rows without a neighbour in the radius",
+            "Set outlier_label to one of the classes, or to 'most_frequent', and fit again",
+        )
+    weights = _weights_within(estimator, X, context)
+    votes = op.matmul(weights, constant(labels))
+    alone = op.equal(op.reduce_sum(weights, constant(_AXIS, np.int64)), constant(0.0))
+    outlier = np.eye(len(estimator.classes_))[known[0]]
+    return _elected(estimator, op.where(alone, constant(outlier[None, :]), votes))
+
+
+@lowers("sklearn.neighbors.RadiusNeighborsRegressor")
+def lower_radius_neighbors_regressor(estimator: Any, X: Table, context: Context) -> Regression:
+    """The mean of the neighbours in the radius; where there is none, NaN in the dtype of the targets.
+
+    For integer targets that is the smallest integer, not NaN.
+    """
+    targets = _targets(estimator)
+    weights = _weights_within(estimator, X, context)
+    total = op.reduce_sum(weights, constant(_AXIS, np.int64))
+    with np.errstate(invalid="ignore"):
+        nothing = np.full_like(np.atleast_1d(estimator._y[0]), np.nan)  # noqa: SLF001 - no public equivalent
+    mean = op.div(op.matmul(weights, constant(targets)), total)
+    mean = op.where(op.equal(total, constant(0.0)), constant(nothing[None, :]), mean)
+    return _regression(estimator, mean, targets)
+
+
+@lowers("sklearn.neighbors.LocalOutlierFactor")
+def lower_local_outlier_factor(estimator: Any, X: Table, context: Context) -> Classification:
+    """The density around the neighbours, relative to that around the row itself."""
+    neighbours = nearest_rows(estimator, X, estimator.n_neighbors_, context)
+    axis = constant(_AXIS, np.int64)
+    reach = estimator._distances_fit_X_[:, estimator.n_neighbors_ - 1]
+    reached = op.max([neighbours.distances, op.gather(constant(reach), neighbours.positions)])
+    density = op.div(constant(1.0), op.add(op.reduce_mean(reached, axis), constant(1e-10)))
+    densities = op.gather(constant(estimator._lrd), neighbours.positions)  # noqa: SLF001 - no public equivalent
+    factor = flat(op.reduce_mean(op.div(densities, density), axis))
+    scores = op.sub(op.neg(factor), constant(estimator.offset_))
+    return inlier_or_outlier(scores, op.greater_or_equal(scores, constant(0.0)))
+
+
+@lowers("sklearn.neighbors.NearestCentroid")
+def lower_nearest_centroid(estimator: Any, X: Table, context: Context) -> Classification:
+    """The nearest centroid, or the best discriminant score where the classes have different priors."""
+    matrix = context.numbers(estimator, X)
+    if X.number_dtype == np.float32:
+        context.note_float32_sum(estimator)
+    centroids = np.asarray(estimator.centroids_, dtype=np.float64)
+    has_priors = hasattr(estimator, "class_prior_")
+    scores = _discriminant_scores(estimator, matrix) if has_priors else None
+    if scores is not None and not np.isclose(estimator.class_prior_, 1 / len(centroids)).all():
+        index = op.arg_max(scores, axis=1, keepdims=False)
+    elif estimator.metric == "euclidean":
+        index = nearest(matrix, centroids)
+    else:
+        index = op.arg_min(pairwise_distance(estimator.metric, matrix, centroids), axis=1, keepdims=False)
+    probabilities = softmax(scores) if scores is not None and hasattr(estimator, "predict_proba") else None
+    return Classification(estimator.classes_, index, probabilities)
+
+
+def _discriminant_scores(estimator: Any, matrix: Var) -> Var:
+    deviation = np.where(estimator.within_class_std_dev_ != 0, estimator.within_class_std_dev_, 1.0)
+    scaled = op.div(matrix, constant(deviation))
+    distances = pairwise_distance(estimator.metric, scaled, estimator.centroids_ / deviation)
+    squares = op.mul(distances, distances)
+    return op.sub(constant(2.0 * np.log(estimator.class_prior_)), squares)
+
+
+def _one_hot_labels(estimator: Any, context: Context) -> NDArray[np.float64]:
+    """The label of each row kept as a row of zeros with a single one, `[m, k]`."""
+    if estimator.outputs_2d_:
+        raise context.refuse(
+            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
+        )
+    labels = np.asarray(estimator._y).ravel()  # noqa: SLF001 - no public equivalent
+    return np.asarray(np.eye(len(estimator.classes_))[labels])
+
+
+def _targets(estimator: Any) -> NDArray[np.float64]:
+    targets = np.asarray(estimator._y, dtype=np.float64)  # noqa: SLF001 - no public equivalent
+    return targets.reshape(len(targets), -1)
+
+
+def _regression(estimator: Any, values: Var, targets: NDArray[np.float64]) -> Regression:
+    if np.ndim(estimator._y) == 1:  # noqa: SLF001 - no public equivalent
+        return Regression(flat(values))
+    return Regression(values, targets=targets.shape[1])
+
+
+def _weights_within(estimator: Any, X: Table, context: Context) -> Var:
+    """The weight of each row kept, float64 `[N, m]`, 0 outside the radius."""
+    distances, within = rows_within(estimator, X, context)
+    weights = weights_of(estimator, op.where(within, distances, constant(np.inf)), context)
+    return op.cast(within, to=np.float64) if weights is None else weights
+
+
+def _elected(estimator: Any, votes: Var) -> Classification:
+    """The class with the most votes, the first where several have as many, and the shares of all."""
+    total = op.reduce_sum(votes, constant(_AXIS, np.int64))
+    index = op.arg_max(votes, axis=1, keepdims=False)
+    return Classification(estimator.classes_, index, op.div(votes, total))
