@@ -119,7 +119,10 @@ def _data() -> dict[str, Data]:
     flowers = split(iris, kind)
     bins = np.floor(flowers.X)
     words = pd.DataFrame(np.char.add("b", bins.astype(int).astype(str)), columns=list("abcd"))
-    gaps = np.where(np.random.default_rng(2).random(flowers.X.shape) < 0.1, np.nan, flowers.X)
+    draw = np.random.default_rng(2)
+    # No two rows at the same distance: among such neighbours scikit-learn itself chooses by chance.
+    uneven = flowers.X + draw.uniform(0.0, 1e-3, flowers.X.shape)
+    gaps = np.where(draw.random(flowers.X.shape) < 0.1, np.nan, uneven)
     return {
         "three classes": flowers,
         "gaps": Data(gaps, flowers.y, np.vstack([gaps[::-1], flowers.new])),
