@@ -119,8 +119,13 @@ def _data() -> dict[str, Data]:
     flowers = split(iris, kind)
     bins = np.floor(flowers.X)
     words = pd.DataFrame(np.char.add("b", bins.astype(int).astype(str)), columns=list("abcd"))
+    draw = np.random.default_rng(2)
+    # No two rows at the same distance: among such neighbours scikit-learn itself chooses by chance.
+    uneven = flowers.X + draw.uniform(0.0, 1e-3, flowers.X.shape)
+    gaps = np.where(draw.random(flowers.X.shape) < 0.1, np.nan, uneven)
     return {
         "three classes": flowers,
+        "gaps": Data(gaps, flowers.y, np.vstack([gaps[::-1], flowers.new])),
         "two classes": split(cancer[:, :6], ill),
         "numbers": split(diabetes, progress),
         "positive numbers": split(np.abs(diabetes) * 10, progress),
@@ -234,6 +239,8 @@ def _data_for(name: str, cls: type) -> tuple[str, ...]:
         return ("labels",)
     if name in ("MultiOutputRegressor", "RegressorChain"):
         return ("targets",)
+    if name in ("IterativeImputer", "KNNImputer", "MissingIndicator", "SimpleImputer"):
+        return ("gaps",)
     if name in ("CategoricalNB", "TfidfTransformer"):
         return ("counts",)
     if name in ("OneHotEncoder", "OrdinalEncoder", "TargetEncoder"):
@@ -264,7 +271,8 @@ def _make(name: str, cls: type, chosen: dict[str, Any]) -> Any:
     small = {key: value for key, value in SMALL.items() if isinstance(known.get(key), int)}
     if "random_state" in known:
         small["random_state"] = 0
-    return model.set_params(**{**small, **chosen})
+    model.set_params(**{**small, **chosen})
+    return model
 
 
 _METHODS = {

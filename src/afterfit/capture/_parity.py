@@ -98,7 +98,7 @@ def scaled_errors(expected: Any, got: Any) -> NDArray[np.float64]:
 
 def _ties(expected: Answers, tolerance: float) -> NDArray[np.bool_]:
     numbers = expected.get("probabilities", expected.get("scores"))
-    if numbers is None:
+    if numbers is None or (numbers.ndim == 2 and numbers.shape[1] < 2):
         return np.zeros(len(expected["prediction"]), dtype=np.bool_)
     if numbers.ndim == 1:
         return np.asarray(np.abs(numbers) <= tolerance)
@@ -117,4 +117,4 @@ def _first(name: str, known: Any, answered: Any, wrong: NDArray[np.bool_]) -> Di
     if len(rows) == 0:
         return None
     row = int(rows[0])
-    return Difference(name, row, np.asarray(known)[row].tolist(), np.asarray(answered)[row].tolist())
+    return Difference(name, row, known[row : row + 1].tolist()[0], answered[row : row + 1].tolist()[0])

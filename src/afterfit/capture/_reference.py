@@ -45,7 +45,8 @@ class Reference:
         if name == "scores":
             return np.asarray(self.model.decision_function(received), dtype=np.float64)
         if name == "transformed":
-            return dense(self.model.transform(received))
+            table = dense(self.model.transform(received))
+            return table.astype(np.float64) if table.dtype == np.bool_ else table
         prediction = np.asarray(self.model.predict(received))
         if self.postprocess is None:
             return prediction

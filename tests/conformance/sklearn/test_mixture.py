@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from sklearn.mixture import BayesianGaussianMixture, GaussianMixture
 from sklearn.pipeline import make_pipeline
@@ -29,9 +28,3 @@ def test_mixtures(agrees, wine, model, covariance):
 
 def test_raw_columns(agrees, iris):
     agrees(GaussianMixture(3, random_state=0).fit(iris.X), iris.X, iris.rows)
-
-
-def test_float32_is_stated(agrees, iris):
-    X = iris.X.astype(np.float32)
-    saved = agrees(GaussianMixture(3, random_state=0).fit(X), X, X, tolerance=1e-5)
-    assert saved.report.precision == "float32"

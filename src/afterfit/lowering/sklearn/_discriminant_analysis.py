@@ -10,7 +10,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._registry import lowers, transforms
 from afterfit.lowering._table import Classification, Table, constant
 from afterfit.lowering.sklearn._linear import weighted_sums
-from afterfit.lowering.sklearn._links import binary, flat, logistic, most_likely, softmax
+from afterfit.lowering.sklearn._links import binary, flat, logistic, most_likely, refuse_float32, softmax
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context
@@ -40,6 +40,7 @@ def transform_linear_discriminant_analysis(estimator: Any, X: Table, context: Co
 
 @lowers("sklearn.discriminant_analysis.QuadraticDiscriminantAnalysis")
 def lower_quadratic_discriminant_analysis(estimator: Any, X: Table, context: Context) -> Classification:
+    refuse_float32(estimator, X, context, *estimator.means_)
     matrix = context.numbers(estimator, X)
     distances = []
     for mean, rotation, scaling in zip(

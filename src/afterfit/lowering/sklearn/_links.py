@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from spox import Var
 
+    from afterfit.lowering._context import Context
+    from afterfit.lowering._table import Table
+
 
 def logistic(raw: Var) -> Var:
     """`1 / (1 + exp(-raw))`, as SciPy's expit does it.
@@ -51,6 +54,16 @@ def log_normalized(joint: Var) -> Var:
     exponentials = op.exp(op.sub(joint, largest))
     total = op.add(op.log(op.reduce_sum(exponentials, columns)), largest)
     return op.exp(op.sub(joint, total))
+
+
+def refuse_float32(estimator: Any, X: Table, context: Context, *learned: NDArray[Any]) -> None:
+    """Refuse log-probabilities in float32: in the thousands they are rounded by more than probabilities may move."""
+    if np.result_type(X.number_dtype, *learned) == np.float32:
+        raise context.refuse(
+            estimator,
+            "it adds up log-probabilities in float32, whose rounding shows in the probabilities",
+            "Convert the columns to float64 before fitting",
+        )
 
 
 def most_likely(classes: NDArray[Any], joint: Var, probabilities: Var) -> Classification:

@@ -10,7 +10,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Table, constant
-from afterfit.lowering.sklearn._links import log_normalized, most_likely
+from afterfit.lowering.sklearn._links import log_normalized, most_likely, refuse_float32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 @lowers("sklearn.mixture.GaussianMixture", "sklearn.mixture.BayesianGaussianMixture")
 def lower_mixture(estimator: Any, X: Table, context: Context) -> Classification:
     """What is the same for every row is asked of the estimator itself, at a row of its own choice."""
+    refuse_float32(estimator, X, context)
     matrix = context.numbers(estimator, X)
-    if X.number_dtype == np.float32:
-        context.note_float32_sum(estimator)
     distances = _squared_distances(estimator, matrix)
     halved = op.mul(constant(-0.5), op.add(constant(X.width * math.log(2 * math.pi)), distances))
     joint = op.add(halved, constant(_offsets(estimator, X.width)))

@@ -10,7 +10,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Table, constant
 from afterfit.lowering.sklearn._linear import weighted_sums
-from afterfit.lowering.sklearn._links import log_normalized, most_likely
+from afterfit.lowering.sklearn._links import log_normalized, most_likely, refuse_float32
 
 if TYPE_CHECKING:
     from spox import Var
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @lowers("sklearn.naive_bayes.GaussianNB")
 def lower_gaussian_nb(estimator: Any, X: Table, context: Context) -> Classification:
+    refuse_float32(estimator, X, context, estimator.theta_)
     matrix = context.numbers(estimator, X)
     columns = []
     for mean, variance, prior in zip(estimator.theta_, estimator.var_, estimator.class_prior_, strict=True):

@@ -80,6 +80,8 @@ def lower_radius_neighbors_regressor(estimator: Any, X: Table, context: Context)
 def lower_local_outlier_factor(estimator: Any, X: Table, context: Context) -> Classification:
     """The density around the neighbours, relative to that around the row itself."""
     neighbours = nearest_rows(estimator, X, estimator.n_neighbors_, context)
+    if X.number_dtype == np.float32:
+        context.note_float32_sum(estimator)
     axis = constant(_AXIS, np.int64)
     reach = estimator._distances_fit_X_[:, estimator.n_neighbors_ - 1]
     reached = op.max([neighbours.distances, op.gather(constant(reach), neighbours.positions)])

@@ -10,7 +10,13 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import Table, constant
 from afterfit.lowering.sklearn._kept_rows import dense_rows
-from afterfit.lowering.sklearn._kernels import DISTANCES, direct_euclidean, pairwise_distance, squared_norms
+from afterfit.lowering.sklearn._kernels import (
+    DISTANCES,
+    direct_euclidean,
+    euclidean,
+    pairwise_distance,
+    squared_norms,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +42,8 @@ def nearest_rows(estimator: Any, X: Table, count: int, context: Context) -> Neig
     Which of two rows at the same distance is the last one in depends on the order in which scikit-learn visits
     them; those rows are noted as ties.
     """
-    distances, noise = _distances(estimator, X, context)
+    ranked_by_products = _is_euclidean(estimator) and estimator._fit_method == "brute"  # noqa: SLF001 - no public equivalent
+    distances, noise = _distances(estimator, X, context, by_products=ranked_by_products)
     taken = min(count + 1, estimator.n_samples_fit_)
     values, positions = op.top_k(distances, constant([taken], np.int64), axis=1, largest=False)
     if taken > count:
@@ -44,12 +51,15 @@ def nearest_rows(estimator: Any, X: Table, count: int, context: Context) -> Neig
         context.note_ties(_flat(op.less_or_equal(op.sub(outside, inside), op.add(noise, _margin(inside)))))
     chosen = constant(np.arange(count), np.int64)
     values, positions = op.gather(values, chosen, axis=1), op.gather(positions, chosen, axis=1)
+    if ranked_by_products:
+        # As scikit-learn does it too: matrix products find the neighbours, and their distances are taken again.
+        values = _exact_squares(estimator, context.numbers(estimator, X), positions)
     return Neighbours(_root(estimator, values), positions)
 
 
 def rows_within(estimator: Any, X: Table, context: Context) -> tuple[Var, Var]:
     """The distances float64 `[N, m]` to all rows kept, and bool `[N, m]`: within the radius of `estimator`."""
-    distances, noise = _distances(estimator, X, context)
+    distances, noise = _distances(estimator, X, context, by_products=False)
     radius = estimator.radius**2 if _is_euclidean(estimator) else estimator.radius
     gap = op.abs(op.sub(distances, constant(radius)))
     close = op.less_or_equal(gap, op.add(noise, constant(_CLOSE * abs(radius))))
@@ -72,8 +82,11 @@ def weights_of(estimator: Any, distances: Var, context: Context) -> Var | None:
     return op.where(some, op.cast(at_zero, to=np.float64), op.div(constant(1.0), distances))
 
 
-def _distances(estimator: Any, X: Table, context: Context) -> tuple[Var, Var]:
-    """Distances `[N, m]` (squared, where Euclidean) to the rows kept, and how far off the library's own may be."""
+def _distances(estimator: Any, X: Table, context: Context, *, by_products: bool) -> tuple[Var, Var]:
+    """Distances `[N, m]` (squared, where Euclidean) to the rows kept, and how far off the library's own may be.
+
+    `by_products`: Euclidean ones as a product of matrices, which is fast, and off as the library's own are.
+    """
     metric = estimator.effective_metric_
     if not isinstance(metric, str) or metric not in DISTANCES:
         raise context.refuse(
@@ -82,8 +95,8 @@ def _distances(estimator: Any, X: Table, context: Context) -> tuple[Var, Var]:
             f"Use one of the metrics {', '.join(sorted(DISTANCES))} and fit again",
         )
     rows = dense_rows(estimator._fit_X)  # noqa: SLF001 - no public equivalent
-    by_products = estimator._fit_method == "brute"  # noqa: SLF001 - no public equivalent
-    if X.number_dtype == np.float32 and by_products:
+    is_brute = estimator._fit_method == "brute"  # noqa: SLF001 - no public equivalent
+    if X.number_dtype == np.float32 and is_brute:
         context.note_float32_sum(estimator)
     matrix = context.numbers(estimator, X)
     if not _is_euclidean(estimator):
@@ -91,12 +104,20 @@ def _distances(estimator: Any, X: Table, context: Context) -> tuple[Var, Var]:
             name: value for name, value in estimator.effective_metric_params_.items() if value is not None
         }
         return pairwise_distance(metric, matrix, rows, params), constant([[1e-15]])
-    distances = direct_euclidean(matrix, rows, squared=True)
-    if not by_products:
+    found = euclidean if by_products else direct_euclidean
+    distances = found(matrix, rows, squared=True)
+    if not is_brute:
         return distances, constant([[0.0]])
     largest = float(np.einsum("ij,ij->i", rows, rows).max())
     lengths = op.add(squared_norms(matrix), constant(largest))
     return distances, op.mul(lengths, constant(16 * np.finfo(np.float64).eps))
+
+
+def _exact_squares(estimator: Any, matrix: Var, positions: Var) -> Var:
+    """Squared distances `[N, k]` to the rows at `positions`, added up feature by feature."""
+    kept = op.gather(constant(dense_rows(estimator._fit_X)), positions, axis=0)  # noqa: SLF001 - no public equivalent
+    differences = op.sub(op.unsqueeze(matrix, constant([1], np.int64)), kept)
+    return op.reduce_sum(op.mul(differences, differences), constant([2], np.int64), keepdims=False)
 
 
 def _is_euclidean(estimator: Any) -> bool:

@@ -16,7 +16,7 @@ from afterfit.lowering.sklearn._kernels import pairwise_kernel
 from afterfit.lowering.sklearn._links import flat, inlier_or_outlier
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
     from spox import Var
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _WAY_OUT = "Scale the columns, or use a smaller C, and fit again"
 _SMALLEST_PAIRWISE = 1e-7
 _ITERATIONS = 100
+_GROUP = 10
 _TOLERANCE = 0.005
 
 
@@ -166,28 +167,46 @@ def _coupled(estimator: Any, decisions: Var, pairs: Sequence[tuple[int, int]], c
 
 
 def _iterate(matrix: Var, start: Var, count: int) -> Var:
-    """Gauss-Seidel steps from `start` `[N, count]`, each row until it has converged, as libsvm does it."""
+    """Gauss-Seidel steps from `start` `[N, count]`, each row until it has converged, as libsvm does it.
+
+    In groups of steps, since a group in which nothing is left to do costs no more than a single step; most rows
+    converge within the first.
+    """
+
+    def advance(estimate: Var, going: Var) -> tuple[Var, ...]:
+        return _advance(matrix, estimate, going, count)
+
+    def group(estimate: Var, going: Var) -> tuple[Var, ...]:
+        return _repeat_while_going(advance, estimate, going, count, _GROUP)
+
     first = op.gather(start, constant([0], np.int64), axis=1)
-    running = op.cast(first, to=np.bool_)
+    groups = -(-max(_ITERATIONS, count) // _GROUP)
+    return _repeat_while_going(group, start, op.cast(first, to=np.bool_), count, groups)[0]
+
+
+def _repeat_while_going(
+    change: Callable[[Var, Var], tuple[Var, ...]], estimate: Var, going: Var, count: int, times: int
+) -> tuple[Var, ...]:
+    """`change` the `estimate` `[N, count]` up to so many `times`, while a row of bool `[N, 1]` is `going`."""
+    shapes = constant([-1, count], np.int64), constant([-1, 1], np.int64)
 
     def step(unused: Var, estimate: Var, going: Var, _: Var) -> list[Var]:
-        estimate = op.reshape(estimate, constant([-1, count], np.int64))
-        going = op.reshape(going, constant([-1, 1], np.int64))
+        estimate, going = op.reshape(estimate, shapes[0]), op.reshape(going, shapes[1])
         some = op.cast(op.reduce_max(op.cast(going, to=np.int64), keepdims=False), to=np.bool_)
-        advanced = op.if_(
+        changed = op.if_(
             some,
-            then_branch=lambda: _advance(matrix, estimate, going, count),
+            then_branch=lambda: change(estimate, going),
             else_branch=lambda: (op.identity(estimate), op.identity(going)),
         )
-        return [op.identity(unused), *advanced]
+        return [op.identity(unused), *changed]
 
     # spox takes the states for the scanned inputs when it types the body: the first must be a scalar, and the
     # others have no shape there, about which it warns.
-    counter = constant(np.zeros(max(_ITERATIONS, count)))
+    states = [constant(0.0), estimate, going, constant(np.zeros(times))]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Output type for variable arg")
-        _, estimate, _ = op.scan([constant(0.0), start, running, counter], body=step, num_scan_inputs=1)
-    return op.reshape(estimate, constant([-1, count], np.int64))
+        _, estimate, going = op.scan(states, body=step, num_scan_inputs=1)
+    return op.reshape(estimate, shapes[0]), op.reshape(going, shapes[1])
 
 
 def _advance(matrix: Var, estimate: Var, going: Var, count: int) -> tuple[Var, Var]:
