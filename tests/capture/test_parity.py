@@ -52,8 +52,14 @@ def test_scores_of_two_classes_tie_around_zero():
 
 
 def test_rows_that_the_library_decides_by_chance_may_differ():
-    known = {"prediction": labels(["a", "a", "b"]), "probabilities": np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])}
-    got = {"prediction": labels(["b", "a", "b"]), "probabilities": np.array([[0.0, 1.0], [0.5, 0.5], [1e-14, 1.0]])}
+    known = {
+        "prediction": labels(["a", "a", "b"]),
+        "probabilities": np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]),
+    }
+    got = {
+        "prediction": labels(["b", "a", "b"]),
+        "probabilities": np.array([[0.0, 1.0], [0.5, 0.5], [1e-14, 1.0]]),
+    }
     by_chance = np.array([True, True, True])
     comparison = compare(known, got, LABELS, 1e-12, by_chance)
     assert comparison.first is None

@@ -238,8 +238,28 @@ def check_drawn_pipeline(data: st.DataObject, tmp_path_factory: pytest.TempPathF
         assert error.way_out
         assert not path.exists()
         return
+    except afterfit.ParityError:
+        assert not path.exists()
+        assert cancels(pipeline, train), "the lowering is wrong: no sum is so long that its order shows"
+        return
     assert model.verify().ok
     assert_equal_on(model, pipeline, held_out)
+
+
+def cancels(pipeline: Pipeline, train: pd.DataFrame) -> bool:
+    """Whether the terms of a linear model outweigh its answers so far that the order of a sum shows at 1e-12.
+
+    Collinear columns can end in weights of 1e9 that cancel; then the model in memory itself is only sure of
+    fewer digits, and refusing to save it is right.
+    """
+    coef = getattr(pipeline[-1], "coef_", None)
+    if coef is None or hasattr(pipeline[-1], "classes_"):
+        return False
+    columns = pipeline[:-1].transform(train)
+    columns = columns.toarray() if hasattr(columns, "toarray") else columns
+    terms = (np.abs(np.asarray(columns, dtype=np.float64)) @ np.abs(coef)).max()
+    answers = max(1.0, np.abs(pipeline.predict(train)).max())
+    return bool(terms * np.finfo(np.float64).eps > 0.1 * 1e-12 * answers)
 
 
 def assert_equal_on(model: afterfit.Model, pipeline: Pipeline, held_out: pd.DataFrame) -> None:

@@ -210,7 +210,9 @@ def _transformation_results(
 ) -> tuple[tuple[Output, ...], dict[str, Var]]:
     if table.width == 0:
         raise context.refuse(
-            reference.model, "it answers with no columns", "Fit it on rows for which it has something to return"
+            reference.model,
+            "it answers with no columns",
+            "Fit it on rows for which it has something to return",
         )
     if table.has_text and not all(block.is_text for block in table.blocks):
         raise context.refuse(
