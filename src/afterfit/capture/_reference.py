@@ -63,12 +63,13 @@ def quiet() -> Iterator[None]:
 
 
 def dense(table: Any) -> NDArray[Any]:
-    """A transformer's answer, whatever container it came in, as a dense array `[N, m]`."""
+    """A transformer's answer, whatever container it came in, as a dense array `[N, m]`; booleans as 0.0 and 1.0."""
     if hasattr(table, "toarray"):
         table = table.toarray()
     if hasattr(table, "to_numpy"):
         table = table.to_numpy()
-    return np.asarray(table)
+    array = np.asarray(table)
+    return array.astype(np.float64) if array.dtype.kind == "b" else array
 
 
 def _as_tuple(preprocess: Any) -> tuple[Any, ...]:

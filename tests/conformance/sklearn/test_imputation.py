@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401 - makes IterativeImputer importable
-from sklearn.impute import IterativeImputer, KNNImputer
+from sklearn.impute import IterativeImputer, KNNImputer, MissingIndicator
 from sklearn.linear_model import BayesianRidge, LinearRegression, Ridge
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
@@ -99,3 +99,8 @@ def test_equally_near_rows_are_ties(agrees, iris):
 def test_what_cannot_be_exact_is_refused(refuses, gappy, imputer, words):
     X, _, _ = gappy(imputer)
     refuses(imputer.fit(X), X, words)
+
+
+def test_indicators_alone(agrees, gappy):
+    X, rows, _ = gappy(KNNImputer())
+    agrees(MissingIndicator(features="all").fit(X), X, rows, outputs=["transformed"])

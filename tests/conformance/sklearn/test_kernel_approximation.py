@@ -97,3 +97,8 @@ def test_a_kernel_of_ones_own_is_given_as_columns(agrees, iris):
 )
 def test_kernels_in_python_are_refused(refuses, iris, transformer):
     refuses(transformer.fit(iris.X), iris.X, "its kernel '<lambda>' is not one of")
+
+
+@pytest.mark.parametrize("kernel", ["poly"])
+def test_components_of_rounding_alone_are_refused(refuses, iris, kernel):
+    refuses(decomposition.KernelPCA(kernel=kernel).fit(iris.X), iris.X, "small sums of large terms")

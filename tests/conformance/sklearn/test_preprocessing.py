@@ -200,7 +200,7 @@ def exp(X):
         FunctionTransformer(np.exp, kw_args={"casting": "same_kind"}),
         FunctionTransformer(lambda X: X),
     ],
-    ids=["python", "numpy function", "ufunc with arguments", "lambda"],
+    ids=["named exp", "clip", "with arguments", "lambda"],
 )
 def test_other_functions_are_refused(refuses, diabetes, transformer):
     refuses(transformer.fit(diabetes.X), diabetes.X, "it calls the .*function")

@@ -174,13 +174,6 @@ def test_any_number_of_rows(agree, rows):
     agree(RandomForestClassifier(100, max_depth=4, random_state=0).fit(X, target > 1), X, X[:rows])
 
 
-def test_several_targets_of_a_classifier_are_refused(lower):
-    X, target = draw()
-    forest = RandomForestClassifier(3).fit(X, np.column_stack([target > 1, target > 0]))
-    with pytest.raises(UnsupportedModelError, match="2 targets at once"):
-        lower(forest, X)
-
-
 def test_too_many_nodes_are_refused(lower, monkeypatch):
     monkeypatch.setattr(_trees, "MOST_NODES", 50)
     X, target = draw()

@@ -10,6 +10,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Table, constant
 from afterfit.lowering.sklearn._array import FloatArray, single_table
+from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation
 from afterfit.lowering.sklearn._kernels import KERNELS, pairwise_kernel
 from afterfit.lowering.sklearn._project import centred_kernel
 
@@ -22,16 +23,20 @@ if TYPE_CHECKING:
     from afterfit.lowering._context import Context
 
 
+_FEWER = "Set a smaller n_components, so that components which are rounding alone are left out, and fit again"
+
+
 @lowers("sklearn.decomposition.KernelPCA")
 def lower_kernel_pca(estimator: Any, X: Table, context: Context) -> Table:
     params = {"gamma": estimator.gamma_, "degree": estimator.degree, "coef0": estimator.coef0}
+    vectors = scaled_eigenvectors(estimator)
     if estimator.kernel == "precomputed":
         kernel, dtype = context.numbers(estimator, X), X.number_dtype
     else:
-        kernel, dtype = _kernel(estimator, X, estimator.X_fit_, params, context)
+        kernel, dtype = _kernel(estimator, X, estimator.X_fit_, params, vectors, context)
     var = op.matmul(
         centred_kernel(estimator._centerer, kernel),  # noqa: SLF001 - no public equivalent
-        constant(scaled_eigenvectors(estimator)),
+        constant(vectors),
     )
     dtype = np.result_type(dtype, estimator.eigenvectors_.dtype)
     return single_table(estimator, var, estimator.eigenvectors_.shape[1], dtype, context)
@@ -49,8 +54,8 @@ def scaled_eigenvectors(estimator: Any) -> NDArray[Any]:
 def lower_nystroem(estimator: Any, X: Table, context: Context) -> Table:
     params = {name: getattr(estimator, name) for name in ("gamma", "degree", "coef0")}
     params = {**(estimator.kernel_params or {}), **{k: v for k, v in params.items() if v is not None}}
-    kernel, dtype = _kernel(estimator, X, estimator.components_, params, context)
     normalization = estimator.normalization_
+    kernel, dtype = _kernel(estimator, X, estimator.components_, params, normalization.T, context)
     var = op.matmul(kernel, constant(normalization.T))
     return single_table(
         estimator, var, len(normalization), np.result_type(dtype, normalization.dtype), context
@@ -58,18 +63,32 @@ def lower_nystroem(estimator: Any, X: Table, context: Context) -> Table:
 
 
 def _kernel(
-    estimator: Any, X: Table, rows: Any, params: Mapping[str, Any], context: Context
+    estimator: Any,
+    X: Table,
+    rows: Any,
+    params: Mapping[str, Any],
+    weights: NDArray[Any],
+    context: Context,
 ) -> tuple[Var, np.dtype[Any]]:
-    """The kernel `[N, m]` with the rows that were kept, and the dtype in which scikit-learn computes it."""
+    """The kernel `[N, m]` with the rows that were kept, and the dtype in which scikit-learn computes it.
+
+    Components of tiny eigenvalues magnify how the kernel was rounded; it is said how far, given the `weights`
+    `[m, k]` that the kernel is multiplied by.
+    """
+    from sklearn.metrics.pairwise import pairwise_kernels
+
     if estimator.kernel not in KERNELS:
         raise context.refuse(
             estimator,
             f"its kernel {getattr(estimator.kernel, '__name__', estimator.kernel)!r} is not one of scikit-learn's own",
             f"Choose one of {', '.join(sorted(KERNELS))}",
         )
-    kept = rows.toarray() if hasattr(rows, "toarray") else np.asarray(rows)
+    kept = dense_rows(rows)
+    known = {name: value for name, value in params.items() if value is not None}
+    among = pairwise_kernels(kept, metric=estimator.kernel, filter_params=True, **known)
+    note_cancellation(estimator, among, weights, 0.0, 1.0, context, _FEWER)
     var = pairwise_kernel(estimator.kernel, context.numbers(estimator, X), kept, params)
-    return var, np.result_type(X.number_dtype, kept.dtype)
+    return var, np.result_type(X.number_dtype, rows.dtype)
 
 
 @lowers("sklearn.kernel_approximation.RBFSampler")
