@@ -209,7 +209,7 @@ def test_a_drawn_pipeline_is_exact_or_refused(data: st.DataObject, tmp_path_fact
 
 
 @pytest.mark.sweep
-@settings(DRAWN, max_examples=1500)
+@settings(DRAWN, max_examples=500)
 @given(data=st.data())
 def test_many_drawn_pipelines_are_exact_or_refused(
     data: st.DataObject, tmp_path_factory: pytest.TempPathFactory

@@ -1,6 +1,6 @@
 """Every estimator of scikit-learn is captured exactly or refused by name: none wrong, none crashing.
 
-The short form takes every seventh estimator as it comes; the long one (`pytest -m sweep`) takes all, with every
+The short form takes every seventh estimator as it comes; the long one (`pytest -m coverage`) takes all, with every
 named option and switch, opens their bundles where scikit-learn cannot be imported, and holds `docs/coverage.md`
 to what it found.
 """
@@ -76,7 +76,7 @@ def test_an_answer_that_differs_is_found(tmp_path, monkeypatch):
     assert "predict differs" in outcome.detail
 
 
-@pytest.mark.sweep
+@pytest.mark.coverage
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", ESTIMATORS)
 def test_every_setting_is_exact_or_refused(name, tmp_path):
@@ -88,7 +88,7 @@ def test_every_setting_is_exact_or_refused(name, tmp_path):
     assert wrong(outcomes) == []
 
 
-@pytest.mark.sweep
+@pytest.mark.coverage
 @pytest.mark.timeout(1800)
 def test_the_document_is_what_the_sweep_finds(tmp_path):
     outcomes = coverage.sweep(tmp_path)
