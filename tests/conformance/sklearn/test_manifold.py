@@ -10,7 +10,9 @@ from sklearn.manifold import Isomap, LocallyLinearEmbedding
 from sklearn.pipeline import make_pipeline
 
 
-@pytest.mark.parametrize("manifold", [Isomap(n_neighbors=40), LocallyLinearEmbedding(eigen_solver="dense")], ids=str)
+@pytest.mark.parametrize(
+    "manifold", [Isomap(n_neighbors=40), LocallyLinearEmbedding(eigen_solver="dense")], ids=str
+)
 def test_manifolds_that_are_refused(refuses, wine, manifold):
     refuses(manifold.fit(wine.X), wine.X, "equally near training rows")
 
