@@ -30,7 +30,7 @@ MOST_NODES = 50_000_000
 _LEQ, _MEMBER = 0, 6
 _LAST_STEP = 2.0**104
 """The distance of the two largest float32."""
-_NODES_PER_PART = 120_000
+_NODES_PER_PART = 60_000
 _MOST_PARTS = 12
 _GATHERED_PER_ROW = 2_048
 _THRESHOLDS_KEPT = 16
@@ -157,7 +157,7 @@ def sum_leaves(
 
     `values` is `[n]`, then the answer is float64 `[N, targets]` where the trees take turns: tree `i` adds to
     column `i % targets`. `targets` is `len(start)`, or 1; `start` is what the sums begin with. The order of
-    the additions is the order of the trees, so forests of up to 120,000 nodes add up bit for bit as a
+    the additions is the order of the trees, so forests of up to 60,000 nodes add up bit for bit as a
     loop over trees does; larger ones are added up in parts, and then the parts.
     """
     targets = 1 if start is None else len(start)
