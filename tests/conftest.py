@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from afterfit.bundle import (
-    FORMAT_VERSION,
     Framework,
     GoldenRow,
     Lineage,
@@ -52,7 +51,7 @@ SCHEMA = Schema(
 )
 
 MANIFEST = Manifest(
-    format=FORMAT_VERSION,
+    format=1,
     name="by hand",
     task="classification",
     framework=Framework(name="scikit-learn", version="1.9.1", model="Pipeline"),

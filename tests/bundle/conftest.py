@@ -12,7 +12,6 @@ import spox.opset.ai.onnx.ml.v5 as ml
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.bundle import (
-    FORMAT_VERSION,
     Framework,
     GoldenRow,
     Lineage,
@@ -48,7 +47,7 @@ SCHEMA = Schema(
 )
 
 MANIFEST = Manifest(
-    format=FORMAT_VERSION,
+    format=1,
     name="tiny",
     task="classification",
     framework=Framework(name="scikit-learn", version="1.9.1", model="Pipeline"),

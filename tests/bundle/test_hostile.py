@@ -499,6 +499,7 @@ HOSTILE: list[tuple[Rule, str, Callable[[Craft], bytes]]] = [
     ("schema-invalid", "name twice", lambda c: c.schema(change_column(name="city"))),
     ("schema-invalid", "range", lambda c: c.schema(change_column(range=[2.0, 1.0]))),
     ("schema-invalid", "example", lambda c: c.schema(change_column(example="x"))),
+    ("schema-invalid", "bounds of format 2", lambda c: c.schema(change_column(bounds={"minimum": 0.0}))),
     ("schema-invalid", "unknown field", lambda c: c.schema(change_column(exec="x"))),
     ("schema-invalid", "output", lambda c: c.schema(change_output(name="other"))),
     ("schema-invalid", "shape", lambda c: c.schema(change_output(shape=[3, 2]))),
@@ -652,7 +653,7 @@ def test_a_graph_of_too_many_fields_is_refused(
         (lambda c: c.bundle()[:-10], "incomplete"),
         (lambda c: pack([Entry(b"word/document.xml", b"<w/>")]), "without manifest.json"),
         (lambda c: pack([]), "without manifest.json"),
-        (lambda c: c.bundle(b'{"format":2,"shape":"unknown"}'), "format 2.*upgrade"),
+        (lambda c: c.bundle(b'{"format":99,"shape":"unknown"}'), "format 99.*upgrade"),
         (lambda c: c.bundle(b'{"format":0}'), "format 0.*again"),
     ],
 )

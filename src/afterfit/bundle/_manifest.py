@@ -6,11 +6,13 @@ from typing import Literal
 
 import msgspec
 
-FORMAT_VERSION = 1
-"""The format this release writes. It reads every format up to this one.
+FORMAT_VERSION = 2
+"""The newest format this release writes. It reads every format up to this one, and writes the lowest that holds
+what is written.
 
-To change the format: raise the number; move the present reader to `_reader_v{N}.py`, frozen; freeze bundles
-of the old format under `tests/compat`; describe the change in FORMAT.md and a decision record.
+To change the format: raise the number; say in `_versions.py` what the new one adds, so that a bundle of an
+older format that has it is refused; freeze bundles of the new format under `tests/compat`; describe the change
+in FORMAT.md and a decision record.
 """
 
 Task = Literal["classification", "regression", "transformation"]

@@ -23,6 +23,7 @@ from afterfit.bundle._json import audit_json, decode_json, split_lines
 from afterfit.bundle._limits import ENTRY_LIMITS, MAX_ENTRY, MAX_NAME, TRAINING_LIMIT, TRAINING_TOTAL
 from afterfit.bundle._manifest import FORMAT_VERSION, Manifest
 from afterfit.bundle._schema import audit_schema
+from afterfit.bundle._versions import audit_version
 from afterfit.bundle._zip import list_entries, read_entry
 from afterfit.errors import BundleFormatError
 from afterfit.schema import Schema
@@ -76,6 +77,7 @@ def read_file(file: BinaryIO) -> Bundle:
         name: _read_listed(file, entry, manifest) for name, entry in entries.items() if name != MANIFEST
     }
     schema = decode_json(contents["schema.json"], Schema, entry="schema.json", rule="schema-invalid")
+    audit_version(schema, manifest.format)
     audit_schema(schema)
     _audit_entry_points(manifest, schema)
     audit_graph(contents["model.onnx"], schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, TypeGuard
 
 from afterfit.bundle._audit import broken
@@ -10,7 +11,7 @@ from afterfit.bundle._limits import MAX_TENSOR_RANK
 
 if TYPE_CHECKING:
     from afterfit.errors import AuditError
-    from afterfit.schema import Column, InputName, LogicalType, Output, Scalar, Schema
+    from afterfit.schema import Bounds, Column, InputName, LogicalType, Output, Scalar, Schema
     from afterfit.schema._types import ColumnType
 
 ENTRY = "schema.json"
@@ -81,10 +82,22 @@ def _audit_column(column: Column) -> None:
         _audit_values(column.categories.values, column.type, f"{where}: categories")
     if column.example is not None:
         _audit_values((column.example,), column.type, f"{where}: example")
+    if column.bounds is not None:
+        _audit_bounds(column.bounds, column.type, where)
     if column.range is not None:
         low, high = (_number(bound, where) for bound in column.range)
         if column.type not in ("float", "integer") or not low <= high:
             raise _invalid(f"{where}: its range is not two ordered numbers")
+
+
+def _audit_bounds(bounds: Bounds, kind: ColumnType, where: str) -> None:
+    """Finite numbers, at most one at either end, and room between them."""
+    lower = [bound for bound in (bounds.minimum, bounds.exclusive_minimum) if bound is not None]
+    upper = [bound for bound in (bounds.maximum, bounds.exclusive_maximum) if bound is not None]
+    if kind not in ("float", "integer") or max(len(lower), len(upper)) != 1:
+        raise _invalid(f"{where}: its bounds are not one at either end of a number's values, or both")
+    if not all(map(math.isfinite, lower + upper)) or (lower and upper and not lower[0] < upper[0]):
+        raise _invalid(f"{where}: its bounds are not finite numbers in their order")
 
 
 def _audit_output(output: Output) -> None:

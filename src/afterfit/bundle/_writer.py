@@ -14,8 +14,9 @@ from afterfit.bundle._audit import broken
 from afterfit.bundle._golden import encode_golden
 from afterfit.bundle._json import encode_json
 from afterfit.bundle._limits import MAX_NAME
-from afterfit.bundle._manifest import FORMAT_VERSION, FileRecord, Manifest
+from afterfit.bundle._manifest import FileRecord, Manifest
 from afterfit.bundle._reader import MANIFEST, REQUIRED, is_allowed, read_file
+from afterfit.bundle._versions import encode_schema, required_format
 from afterfit.bundle._zip import write_entries
 from afterfit.errors import ArgumentError
 
@@ -37,7 +38,8 @@ def write_bundle(
 ) -> None:
     """Write a bundle to `path`, replacing a file that is there.
 
-    `manifest.files` is ignored and filled in. `entries` holds everything but the four entries that every
+    `manifest.format` and `manifest.files` are ignored and filled in: the format is the lowest that holds the
+    content. `entries` holds everything but the four entries that every
     bundle has. The bundle is written to a temporary file beside `path`, read back and audited as
     `read_bundle` does, and renamed only then; on failure nothing is left and what was there stays.
     Deterministic: the same content gives the same bytes under one version of zlib, and the same digests
@@ -73,8 +75,6 @@ def _contents(
     entries: Mapping[str, bytes],
 ) -> list[tuple[str, bytes]]:
     """All entries in their order: the manifest first, the others by name."""
-    if manifest.format != FORMAT_VERSION:
-        raise ArgumentError(f"this release writes format {FORMAT_VERSION}, not {manifest.format}")
     for name in (MANIFEST, *REQUIRED):
         if name in entries:
             raise ArgumentError(f"{name} is written from its own argument; leave it out of entries")
@@ -84,14 +84,14 @@ def _contents(
     contents = {
         **entries,
         "model.onnx": graph,
-        "schema.json": encode_json(schema),
+        "schema.json": encode_schema(schema),
         "golden.jsonl": encode_golden(golden),
     }
     files = {
         name: FileRecord(size=len(content), sha256=hashlib.sha256(content).hexdigest())
         for name, content in sorted(contents.items())
     }
-    filled = msgspec.structs.replace(manifest, files=files)
+    filled = msgspec.structs.replace(manifest, format=required_format(schema), files=files)
     return [(MANIFEST, encode_json(filled)), *((name, contents[name]) for name in files)]
 
 

@@ -8,6 +8,7 @@ from afterfit.schema._pack import pack_table
 from afterfit.schema._types import (
     FLOAT_EXACT,
     MISSING_TEXT,
+    Bounds,
     Categories,
     Column,
     InputName,
@@ -23,6 +24,7 @@ from afterfit.schema._types import (
 __all__ = [
     "FLOAT_EXACT",
     "MISSING_TEXT",
+    "Bounds",
     "Categories",
     "Column",
     "InferredColumn",

@@ -11,6 +11,7 @@ LogicalType = Literal["float", "integer", "boolean", "string"]
 ColumnType = LogicalType | Literal["any"]
 """`any` only for a column that the model never reads and that is of none of the logical types."""
 InputName = Literal["number", "text", "integer"]
+"""The inputs that many columns share."""
 Scalar = str | int | float | bool
 
 Packed = dict[str, np.ndarray[Any, Any]]
@@ -58,6 +59,19 @@ class Categories(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     open: bool
 
 
+class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The numbers the model has an answer for, as in JSON Schema; a value outside is an error.
+
+    None where there is no such bound. A missing value, where the column is nullable, is no number and lies
+    within any bounds. Since format 2.
+    """
+
+    minimum: float | None = None
+    exclusive_minimum: float | None = None
+    maximum: float | None = None
+    exclusive_maximum: float | None = None
+
+
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One raw column.
 
@@ -75,6 +89,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     categories: Categories | None = None
     range: tuple[float | str, float | str] | None = None
     example: Scalar | None = None
+    bounds: Bounds | None = None
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
