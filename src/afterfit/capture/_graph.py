@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
     TEXT,
     Block,
@@ -61,6 +63,7 @@ class LoweredModel:
 def build(arguments: dict[str, Var], results: dict[str, Var]) -> bytes:
     """Serialise a graph; deterministic for the same graph."""
     model = spox.build(arguments, results)
+    keep_factors_near_one(model)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -109,7 +112,10 @@ def _lower(
     lowered = _lower_steps(reference, _raw_table(table, members, arguments), context)
     outputs, results = _results(reference, lowered, context)
     columns = tuple(
-        _column(column, context.learned.get(i), members, i) for i, column in enumerate(table.columns)
+        msgspec.structs.replace(
+            _column(column, context.learned.get(i), members, i), bounds=context.bounds.get(i)
+        )
+        for i, column in enumerate(table.columns)
     )
     inputs = {str(name): var for name, var in arguments.items()}
     return LoweredModel(columns, outputs, inputs, results, lowered, context)
@@ -150,11 +156,10 @@ def _lower_steps(reference: Reference, raw: Table, context: Context) -> Lowered:
                 "postprocess turns numbers back into the user's units, and the model does not answer with numbers",
                 "Leave postprocess out",
             )
-        shape = constant([-1, lowered.targets or 1], np.int64)
-        inverted = context.invert(reference.postprocess, op.reshape(lowered.values, shape))
-    if lowered.targets is None:
-        inverted = op.reshape(inverted, constant([-1], np.int64))
-    return Regression(inverted, lowered.targets)
+        inverted = context.invert_answer(reference.postprocess, lowered)
+    if lowered.targets is None and inverted.targets == 1:
+        return Regression(op.reshape(inverted.values, constant([-1], np.int64)))
+    return inverted
 
 
 def _results(

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec.structs import astuple
 
 from afterfit.schema._types import FLOAT_EXACT, encode_text
-from afterfit.schema._values import FLOAT64_MAX, INT64_MAX, INT64_MIN
+from afterfit.schema._values import FLOAT64_MAX
 
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
@@ -135,10 +135,11 @@ def _field_type(rule: Rule) -> Any:
     elif kind == "boolean":
         accepted.append(bool)
     elif rule.column.input == "integer":
-        accepted.append(Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)])
+        accepted.append(Annotated[int, msgspec.Meta(ge=int(rule.low), le=int(rule.high))])
     elif kind == "integer":
         # The integer 2**53 + 1 is read as the float 2**53, so that float is not certainly good.
-        exact = msgspec.Meta(ge=1.0 - FLOAT_EXACT, le=FLOAT_EXACT - 1.0, multiple_of=1)
+        low, high = max(rule.low, 1 - FLOAT_EXACT), min(rule.high, FLOAT_EXACT - 1)
+        exact = msgspec.Meta(ge=float(low), le=float(high), multiple_of=1)
         accepted.append(Annotated[float, exact])
     else:
         low, high = max(rule.low, -FLOAT64_MAX), min(rule.high, FLOAT64_MAX)

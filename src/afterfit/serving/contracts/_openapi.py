@@ -89,7 +89,7 @@ def column_schema(column: Column) -> JsonSchema:
     if column.categories is not None and not column.categories.open:
         schema = {"enum": list(column.categories.values)}
     else:
-        schema = dict(_TYPES[column.type])
+        schema = _bounded(column) if column.bounds is not None else dict(_TYPES[column.type])
     if column.nullable:
         schema = {"anyOf": [schema, {"type": "null"}]}
     if column.range is not None:
@@ -97,6 +97,27 @@ def column_schema(column: Column) -> JsonSchema:
     if column.example is not None:
         schema["examples"] = [column.example]
     return schema
+
+
+def _bounded(column: Column) -> JsonSchema:
+    """The numbers within the column's bounds; an infinity only on a side without one."""
+    bounds = column.bounds
+    if bounds is None:
+        return dict(_TYPES[column.type])
+    stated = {
+        "minimum": bounds.minimum,
+        "exclusiveMinimum": bounds.exclusive_minimum,
+        "maximum": bounds.maximum,
+        "exclusiveMaximum": bounds.exclusive_maximum,
+    }
+    number: JsonSchema = {"type": "number" if column.type == "float" else "integer"}
+    number |= {keyword: bound for keyword, bound in stated.items() if bound is not None}
+    if column.type == "integer":
+        return number
+    spelled = ["NaN"]
+    spelled += ["Infinity"] if bounds.maximum is None and bounds.exclusive_maximum is None else []
+    spelled += ["-Infinity"] if bounds.minimum is None and bounds.exclusive_minimum is None else []
+    return {"anyOf": [number, {"enum": spelled}]}
 
 
 def answer_schema(model: Model) -> JsonSchema:
