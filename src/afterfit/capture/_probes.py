@@ -154,9 +154,8 @@ def outside_probes(frame: Any, index: int, column: Column, bounds: Bounds) -> li
             values += [] if excluded is None else [excluded]
     probes = []
     for number, value in enumerate(values):
-        if column.type == "integer":
-            value = float(np.floor(value) if value < bounds.lowest else np.ceil(value))
-        cell = int(value) if column.type == "integer" else value
+        away = np.floor if value < bounds.lowest else np.ceil
+        cell = int(away(value)) if column.type == "integer" else value
         probes.append(Probe("extreme", _spread(row_count(frame), number), ((index, cell),)))
     return probes
 

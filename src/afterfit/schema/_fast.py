@@ -43,58 +43,89 @@ def build_reader(
         # No type accepts nothing.
         return None
     decode = _build_decoder(rules, ignored)
-    if decode is None:
-        return None
-    first_text = len(numbers)
-    first_integer = first_text + len(texts)
-    first_ignored = first_integer + len(integers)
-    nullable_text = any(rule.nullable for rule in texts)
-    row_colons = _count_colons(rule.column.name for rule in rules)
-    ignored_colons = [_count_colons([name]) for name in ignored]
-    checks = [
-        ("integer" if rule.column.input == "integer" else "number", position, rule)
-        for group in (numbers, integers)
-        for position, rule in enumerate(group)
-        if rule.closed is not None
-    ]
+    return None if decode is None else _Reader(decode, numbers, texts, integers, ignored)
 
-    def repeats_a_key(body: bytes, rows: list[tuple[Any, ...]]) -> bool:
-        """Whether there are more colons than the keys and values found account for."""
-        count = 1 + row_colons * len(rows)
-        for row in rows:
-            count += sum(word.count(":") for word in row[first_text:first_integer] if word is not None)
-            for colons, raw in zip(ignored_colons, row[first_ignored:], strict=True):
-                if raw is not None:
-                    count += colons + bytes(raw).count(b":")
-        return body.count(b":") != count
 
-    def read(body: bytes, max_rows: int | None) -> Packed:
-        rows: list[tuple[Any, ...]] = [astuple(row) for row in decode(body).rows]
+class _Reader:
+    """What `build_reader` returns; a decoded row holds numbers, texts, integers and ignored values, in this order."""
+
+    __slots__ = (
+        "_checks",
+        "_decode",
+        "_first_ignored",
+        "_first_integer",
+        "_first_text",
+        "_ignored_colons",
+        "_nullable_text",
+        "_row_colons",
+    )
+
+    def __init__(
+        self,
+        decode: Callable[[bytes], Any],
+        numbers: Sequence[Rule],
+        texts: Sequence[Rule],
+        integers: Sequence[Rule],
+        ignored: Sequence[str],
+    ) -> None:
+        self._decode = decode
+        self._first_text = len(numbers)
+        self._first_integer = self._first_text + len(texts)
+        self._first_ignored = self._first_integer + len(integers)
+        self._nullable_text = any(rule.nullable for rule in texts)
+        self._row_colons = _count_colons(rule.column.name for rule in (*numbers, *texts, *integers))
+        self._ignored_colons = [_count_colons([name]) for name in ignored]
+        self._checks = [
+            (name, position, rule)
+            for name, group in (("number", numbers), ("integer", integers))
+            for position, rule in enumerate(group)
+            if rule.closed is not None
+        ]
+
+    def __call__(self, body: bytes, max_rows: int | None) -> Packed:
+        rows: list[tuple[Any, ...]] = [astuple(row) for row in self._decode(body).rows]
         if not rows or (max_rows is not None and len(rows) > max_rows):
             raise DoubtfulError
         escapes = b"\\" in body
         # msgspec lets the last of repeated keys win, so colons are counted; an escaped one would hide.
         if (escapes and b"\\u003" in body) or (
-            body.count(b":") != 1 + row_colons * len(rows) and repeats_a_key(body, rows)
+            body.count(b":") != 1 + self._row_colons * len(rows) and self._repeats_a_key(body, rows)
         ):
             raise DoubtfulError
-        packed: Packed = {}
-        if first_text:
-            packed["number"] = np.array([row[:first_text] for row in rows], dtype=FLOAT64)
-        if texts:
-            words = [row[first_text:first_integer] for row in rows]
-            # U+001A can only come escaped, since JSON forbids control characters in strings.
-            if (nullable_text and any(None in row for row in words)) or (escapes and b"\\u001" in body):
-                words = [tuple(map(encode_text, row)) for row in words]
-            packed["text"] = np.array(words, dtype=OBJECT)
-        if integers:
-            packed["integer"] = np.array([row[first_integer:first_ignored] for row in rows], dtype=INT64)
-        for name, position, rule in checks:
+        # U+001A can only come escaped, since JSON forbids control characters in strings.
+        packed = self._pack(rows, respell=escapes and b"\\u001" in body)
+        for name, position, rule in self._checks:
             if not rule.vouch(packed[name][:, position]).all():
                 raise DoubtfulError
         return packed
 
-    return read
+    def _repeats_a_key(self, body: bytes, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether there are more colons than the keys and values found account for."""
+        count = 1 + self._row_colons * len(rows)
+        for row in rows:
+            texts = row[self._first_text : self._first_integer]
+            count += sum(word.count(":") for word in texts if word is not None)
+            for colons, raw in zip(self._ignored_colons, row[self._first_ignored :], strict=True):
+                if raw is not None:
+                    count += colons + bytes(raw).count(b":")
+        return body.count(b":") != count
+
+    def _pack(self, rows: Sequence[tuple[Any, ...]], *, respell: bool) -> Packed:
+        """The rows by element type; `respell`: some text may begin with U+001A."""
+        first_text, first_integer = self._first_text, self._first_integer
+        packed: Packed = {}
+        if first_text:
+            packed["number"] = np.array([row[:first_text] for row in rows], dtype=FLOAT64)
+        if first_integer > first_text:
+            words = [row[first_text:first_integer] for row in rows]
+            if respell or (self._nullable_text and any(None in row for row in words)):
+                words = [tuple(map(encode_text, row)) for row in words]
+            packed["text"] = np.array(words, dtype=OBJECT)
+        if self._first_ignored > first_integer:
+            packed["integer"] = np.array(
+                [row[first_integer : self._first_ignored] for row in rows], dtype=INT64
+            )
+        return packed
 
 
 def _count_colons(names: Iterable[str]) -> int:

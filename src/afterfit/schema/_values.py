@@ -94,8 +94,10 @@ class Rule:
         kind = self.column.type
         if kind in {"float", "integer"}:
             noun = "a number" if kind == "float" else "an integer"
-            bounds = self.column.bounds
-            return noun if bounds is None else f"{noun} {bounds.in_words()}"
+            if self.column.bounds is None:
+                return noun
+            words = self.column.bounds.in_words()
+            return f"{noun} of {words}" if words.startswith("at ") else f"{noun} {words}"
         return "true or false" if kind == "boolean" else "a string"
 
     def read(self, value: object) -> Any:

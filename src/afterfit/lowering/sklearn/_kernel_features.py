@@ -130,6 +130,12 @@ def lower_additive_chi2_sampler(estimator: Any, X: Table, context: Context) -> T
     For values below 0 scikit-learn raises an error.
     """
     context.require(estimator, X, NOT_NEGATIVE)
+    if X.dtypes and np.result_type(*X.dtypes).kind in "iub":
+        raise context.refuse(
+            estimator,
+            "it receives integers, and cuts its answers down to integers",
+            "Convert the columns to float64 and fit again",
+        )
     steps = estimator.sample_steps
     interval = estimator.sample_interval
     interval = {1: 0.8, 2: 0.5, 3: 0.4}[steps] if interval is None else interval

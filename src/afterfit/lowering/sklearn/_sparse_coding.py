@@ -121,7 +121,7 @@ class _Pursuit:
         going = op.greater_or_equal(op.mul(largest, largest), constant(_SMALLEST))
         for earlier in self.chosen:
             going = op.and_(going, op.not_(op.equal(atom, earlier.atom)))
-        factor = []
+        factor: list[Var] = []
         for i, earlier in enumerate(self.chosen):
             terms = [op.mul(factor[j], earlier.factor[j]) for j in range(i)]
             factor.append(op.div(_less(self._gram(atom, earlier.atom), terms), earlier.factor[i]))
