@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import AfterfitError, ArgumentError
-from afterfit.serving._data_plane import DataPlane, Limits
+from afterfit.serving._data_plane import DataPlane, Limits, Policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,6 +46,7 @@ class Settings:
 
     paths: tuple[str, ...]
     limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
 
 
 def serve(
@@ -55,6 +56,7 @@ def serve(
     port: int = 8000,
     workers: int = 1,
     limits: Limits | None = None,
+    policy: Policy | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -62,29 +64,23 @@ def serve(
     `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
     `on_ready` is called, from another thread, with the server's URL once it answers there.
 
-    Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where two bundles have
-    one name, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
+    Of several versions of one model the last is the one that answers where no version is named.
+
+    Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where one version is given
+    twice, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
     with code 1 follows where a worker ends and cannot be replaced.
     """
-    from afterfit.bundle import read_bundle
-
     if not paths:
         raise ArgumentError("no bundle to serve was given")
     if workers < 1:
         raise ArgumentError(f"{workers} workers; at least 1 is needed")
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
-    names: dict[str, str] = {}
-    for path in [os.fspath(path) for path in paths]:
-        name = read_bundle(path).manifest.name
-        if name in names:
-            raise ArgumentError(
-                f"two bundles are called {name!r}: {names[name]} and {path}; serve one of them"
-            )
-        names[name] = path
+    bundles = [str(Path(path).resolve()) for path in paths]
+    _audit(bundles)
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    settings = Settings(tuple(str(Path(path).resolve()) for path in names.values()), limits or Limits())
+    settings = Settings(tuple(bundles), limits or Limits(), policy or Policy())
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
@@ -92,6 +88,19 @@ def serve(
         _run_granian(settings, host, port, workers)
     finally:
         stopped.set()
+
+
+def _audit(paths: Sequence[str]) -> None:
+    """Open every bundle once before anything is started."""
+    from afterfit.bundle import read_bundle
+
+    seen: dict[tuple[str, str], str] = {}
+    for path in paths:
+        bundle = read_bundle(path)
+        key = (bundle.manifest.name, bundle.version)
+        if key in seen:
+            raise ArgumentError(f"{seen[key]} and {path} are one version of {key[0]!r}; serve one of them")
+        seen[key] = path
 
 
 def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:
@@ -140,7 +149,7 @@ def _load(settings: Settings) -> DataPlane:
         if not report.ok:
             raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
         models.append(model)
-    plane = DataPlane(models, settings.limits)
+    plane = DataPlane(models, settings.limits, settings.policy)
     # Requests leave no cycles behind; collecting after every few hundred objects would only cost time.
     gc.collect()
     gc.freeze()
