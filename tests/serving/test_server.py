@@ -249,3 +249,14 @@ def rename(source, target, name):
         entries=bundle.entries,
     )
     return target
+
+
+def test_metrics_add_up_over_workers(toy_bundle, golden):
+    row = golden[0][0]
+    with running(toy_bundle, "--workers", 2) as (url, _):
+        for _ in range(40):
+            assert httpx.post(f"{url}/predict", json={"rows": [row]}).status_code == 200
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert found['afterfit_requests_total{method="POST",route="/predict",status="200"}'] == "40"
+    assert found["afterfit_workers"] == "2"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from afterfit.schema import Packed
+    from afterfit.serving._meters import ModelMeter
 
     Arrays = dict[str, np.ndarray[Any, Any]]
     Run = Callable[[Packed], Arrays]
@@ -52,12 +53,13 @@ class Ticket:
     `deadline`: the time on `perf_counter`'s clock by which its run must have begun.
     """
 
-    __slots__ = ("batch", "deadline", "error", "packed", "rows", "start", "stop", "waiter")
+    __slots__ = ("batch", "deadline", "error", "packed", "rows", "start", "stop", "submitted", "waiter")
 
     def __init__(self, packed: Packed, rows: int, deadline: float = math.inf) -> None:
         self.packed = packed
         self.rows = rows
         self.deadline = deadline
+        self.submitted = perf_counter()
         self.batch: Batch | None = None
         self.error: Exception | None = None
         self.waiter: asyncio.Future[None] | None = None
@@ -100,7 +102,7 @@ class Batcher:
 
     `latency_target`, in seconds: a request that would wait longer than that for its answer is refused at once with
     `OverloadedError`, and runs are kept so short that they take half of it at most. A request whose `deadline`
-    has passed when its turn comes is refused without being run.
+    has passed when its turn comes is refused without being run. `meter` counts runs and refusals.
 
     Laws: a request is answered with its own rows, whatever the order of arrival and of answering. If a joint
     run raises, each of its requests is run alone, so that only those at fault see an error.
@@ -117,6 +119,7 @@ class Batcher:
         inline_rows: int = 256,
         slow_seconds: float = 0.02,
         latency_target: float | None = None,
+        meter: ModelMeter | None = None,
     ) -> None:
         self._run = run
         self._executor = executor
@@ -126,6 +129,7 @@ class Batcher:
         self._inline_rows = inline_rows
         self._slow_seconds = slow_seconds
         self._latency_target = latency_target
+        self._meter = meter
         self._waiting: list[Ticket] = []
         self._waiting_rows = 0
         self._earliest_deadline = math.inf
@@ -145,9 +149,9 @@ class Batcher:
         waiting = self._waiting_rows + rows
         if self._waiting:
             if waiting > self._max_waiting_rows:
-                raise OverloadedError(f"{self._waiting_rows} rows wait for the model already")
+                raise self._shed(f"{self._waiting_rows} rows wait for the model already")
             if self._latency_target is not None and self.cost.estimate(waiting) > self._latency_target:
-                raise OverloadedError(
+                raise self._shed(
                     f"{self._waiting_rows} rows wait already, and an answer would take more than "
                     f"{self._latency_target:g} seconds"
                 )
@@ -159,6 +163,11 @@ class Batcher:
             self._is_busy = True
             asyncio.get_running_loop().call_soon(self._flush)
         return ticket
+
+    def _shed(self, reason: str) -> OverloadedError:
+        if self._meter is not None:
+            self._meter.shed()
+        return OverloadedError(reason)
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
@@ -242,8 +251,11 @@ class Batcher:
             for ticket in tickets:
                 errors |= self._answer([ticket])
             return errors
-        finally:
-            self.cost.record(sum([ticket.rows for ticket in tickets]), perf_counter() - started)
+        seconds = perf_counter() - started
+        rows = sum([ticket.rows for ticket in tickets])
+        self.cost.record(rows, seconds)
+        if self._meter is not None:
+            self._meter.ran(tickets, rows, started, seconds)
         return {}
 
     def _answer_joined(self, tickets: list[Ticket]) -> None:

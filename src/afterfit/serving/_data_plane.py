@@ -7,6 +7,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaError, TooManyRowsError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from afterfit.runtime import Model
     from afterfit.schema import Packed
     from afterfit.serving._batching import Batch, Ticket
+    from afterfit.serving._meters import ModelMeter, ServerMeter
 
 _T = TypeVar("_T")
 
@@ -63,10 +65,13 @@ class Policy:
 class ServedModel:
     """One version of a model, the queue before it, and what its rows are held to."""
 
-    def __init__(self, model: Model, batcher: Batcher, policy: Policy, max_rows: int) -> None:
+    def __init__(
+        self, model: Model, batcher: Batcher, policy: Policy, max_rows: int, meter: ModelMeter | None
+    ) -> None:
         self.model = model
         self.batcher = batcher
         self.policy = policy
+        self.meter = meter
         self._max_rows = max_rows
         self._decode_json = model.decoder.decode_json
         self._unusual = UnusualValues(model.schema)
@@ -89,15 +94,29 @@ class ServedModel:
             raise SchemaError(found[:MAX_NOTICES], truncated=len(found) > MAX_NOTICES)
         return packed
 
-    def submit(self, packed: Packed, deadline: float = math.inf) -> Ticket:
-        """Line packed rows up for the next run. Raises OverloadedError where too much waits."""
+    def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
+        """Line packed rows up for the next run; `decoding` seconds went into them.
+
+        Must be called on the event loop. Raises OverloadedError where too much waits.
+        """
+        if self.meter is not None:
+            self.meter.decode.observe(decoding)
         return self.batcher.submit(packed, row_count(packed), deadline)
 
     def find_unusual(self, packed: Packed) -> list[CellError]:
         """What of the rows is unusual, as warnings: by row and column, the first `MAX_NOTICES`."""
         if self.policy.unusual == "ignore":
             return []
-        return self.explain(self._unusual.find(packed, MAX_NOTICES))
+        found = self._unusual.find(packed, MAX_NOTICES)
+        if self.meter is not None:
+            self.meter.unusual(found)
+        return self.explain(found)
+
+    def explain_invalid(self, error: SchemaError) -> list[CellError]:
+        """The mistakes of rows that do not fit, counted, in the words that this server may answer with."""
+        if self.meter is not None:
+            self.meter.invalid(error.errors)
+        return self.explain(error.errors)
 
     def explain(self, errors: Iterable[CellError]) -> list[CellError]:
         """Mistakes in the words that this server may answer with: without any value, where it redacts."""
@@ -116,6 +135,13 @@ class ServedModel:
         ]
 
 
+def _timed(work: Callable[[], _T]) -> tuple[_T, float]:
+    """What `work` returns, and the seconds it took."""
+    started = perf_counter()
+    result = work()
+    return result, perf_counter() - started
+
+
 def row_count(packed: Packed) -> int:
     """How many rows are packed."""
     return len(next(iter(packed.values())))
@@ -130,10 +156,15 @@ class DataPlane:
     """
 
     def __init__(
-        self, models: Iterable[Model], limits: Limits | None = None, policy: Policy | None = None
+        self,
+        models: Iterable[Model],
+        limits: Limits | None = None,
+        policy: Policy | None = None,
+        meter: ServerMeter | None = None,
     ) -> None:
         self.limits = limits or Limits()
         self.policy = policy or Policy()
+        self.meter = meter
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="afterfit")
         self._held_bytes = 0
         self.versions: Mapping[str, Mapping[str, ServedModel]] = {}
@@ -153,11 +184,29 @@ class DataPlane:
                 raise ArgumentError(f"version {model.version} of {model.name!r} is given twice; give it once")
             served = self.versions.get(model.name, {}).get(model.version)
             of_name[model.version] = served or self._serve(model)
+        for one in self._all():
+            if one.meter is not None and one.model.version not in versions.get(one.model.name, {}):
+                one.meter.served.set(0)
         self.versions = versions
         self.models = {name: list(of_name.values())[-1] for name, of_name in versions.items()}
+        self.refresh_gauges()
+
+    def refresh_gauges(self) -> None:
+        """Bring what is shown of the present, rather than counted, up to date."""
+        if self.meter is None:
+            return
+        self.meter.refresh()
+        for served in self._all():
+            if served.meter is not None:
+                served.meter.served.set(1)
+                served.meter.waiting.set(served.batcher.waiting_rows)
 
     def _serve(self, model: Model) -> ServedModel:
         look = self.policy.unusual == "warn"
+        meter = None
+        if self.meter is not None:
+            names = [column.name for column in model.schema.columns]
+            meter = self.meter.model(model.name, model.version, names)
         batcher = Batcher(
             model.run,
             executor=self._executor,
@@ -165,8 +214,12 @@ class DataPlane:
             max_waiting_rows=self.limits.max_waiting_rows,
             inline_rows=INLINE_ROWS,
             latency_target=self.policy.latency_target,
+            meter=meter,
         )
-        return ServedModel(model, batcher, self.policy, self.limits.max_rows)
+        return ServedModel(model, batcher, self.policy, self.limits.max_rows, meter)
+
+    def _all(self) -> list[ServedModel]:
+        return [served for of_name in self.versions.values() for served in of_name.values()]
 
     async def answer(
         self,
@@ -182,12 +235,15 @@ class DataPlane:
         Both must be pure. Whatever would take long is done in a thread. Raises SchemaError for rows that do not
         fit and OverloadedError where too much waits, or where the model's turn comes after `deadline`.
         """
-        packed = decode() if size <= INLINE_BODY else await self.in_thread(decode)
-        ticket = served.submit(packed, deadline)
+        timed = partial(_timed, decode)
+        packed, decoding = timed() if size <= INLINE_BODY else await self.in_thread(timed)
+        ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
-        if ticket.rows <= INLINE_ROWS:
-            return shape(batch, ticket)
-        return await self.in_thread(partial(shape, batch, ticket))
+        write = partial(_timed, partial(shape, batch, ticket))
+        answer, writing = write() if ticket.rows <= INLINE_ROWS else await self.in_thread(write)
+        if served.meter is not None:
+            served.meter.write.observe(writing)
+        return answer
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
         """Do what takes long beside the event loop."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -20,6 +20,10 @@ Headers = list[tuple[bytes, bytes]]
 JSON = (b"content-type", b"application/json")
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
 RETRY_SECONDS = 1
+
+
+Access = Literal["public", "predict", "admin"]
+"""Everyone; who may ask a model; who may see and change how the server runs."""
 
 
 class Response(NamedTuple):
@@ -42,12 +46,16 @@ class Handler(Protocol):
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path. `media_types`: what a body may be; none where a body is not read."""
+    """One method of one path. `media_types`: what a body may be; none where a body is not read.
+
+    `access`: who may call it where callers are told apart.
+    """
 
     path: str
     method: str
     handler: Handler
     media_types: frozenset[bytes] = frozenset()
+    access: Access = "predict"
 
 
 class Gate(Protocol):

@@ -6,9 +6,11 @@ import importlib.util
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,7 +25,9 @@ from afterfit.serving._data_plane import DataPlane, Limits, Policy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from afterfit.serving._exchange import Contract
     from afterfit.serving._http import Application
+    from afterfit.serving._meters import ServerMeter
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -45,6 +49,8 @@ class Settings:
     """What a worker needs to know; it crosses to the worker's process."""
 
     paths: tuple[str, ...]
+    counts: str
+    """The folder where the workers count."""
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
 
@@ -80,7 +86,8 @@ def serve(
     _audit(bundles)
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    settings = Settings(tuple(bundles), limits or Limits(), policy or Policy())
+    counts = tempfile.mkdtemp(prefix="afterfit-")
+    settings = Settings(tuple(bundles), counts, limits or Limits(), policy or Policy())
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
@@ -88,6 +95,7 @@ def serve(
         _run_granian(settings, host, port, workers)
     finally:
         stopped.set()
+        shutil.rmtree(counts, ignore_errors=True)
 
 
 def _audit(paths: Sequence[str]) -> None:
@@ -130,14 +138,20 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
 def make_application(settings: Settings) -> Application:
     """The application of one worker, which loads the bundles when it starts."""
     from afterfit.serving._http import Application
-    from afterfit.serving.contracts import NativeContract
+    from afterfit.serving._meters import ServerMeter
+    from afterfit.serving.contracts import NativeContract, OperationsContract
 
     _log_to_stderr()
     _end_with_parent()
-    return Application(partial(_load, settings), lambda plane: [NativeContract(plane)])
+    meter = ServerMeter(Path(settings.counts))
+
+    def contracts(plane: DataPlane) -> list[Contract]:
+        return [NativeContract(plane), OperationsContract(plane, meter)]
+
+    return Application(partial(_load, settings, meter), contracts, observer=meter)
 
 
-def _load(settings: Settings) -> DataPlane:
+def _load(settings: Settings, meter: ServerMeter) -> DataPlane:
     import gc
 
     from afterfit.runtime import load
@@ -149,7 +163,7 @@ def _load(settings: Settings) -> DataPlane:
         if not report.ok:
             raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
         models.append(model)
-    plane = DataPlane(models, settings.limits, settings.policy)
+    plane = DataPlane(models, settings.limits, settings.policy, meter)
     # Requests leave no cycles behind; collecting after every few hundred objects would only cost time.
     gc.collect()
     gc.freeze()

@@ -119,13 +119,10 @@ class NativeContract:
         async def predict(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:
             try:
                 deadline = _deadline(headers)
-                if len(body) > INLINE_BODY:
-                    decode = partial(served.decode_json, body)
-                    return await plane.answer(served, decode, answer, size=len(body), deadline=deadline)
-                ticket = served.submit(served.decode_json(body), deadline)
+                decode = partial(served.decode_json, body)
+                return await plane.answer(served, decode, answer, size=len(body), deadline=deadline)
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, body))
-            return answer(await ticket.answered(), ticket)
 
         return predict
 
@@ -241,7 +238,7 @@ def _problem_of_rows(served: ServedModel, error: SchemaError, body: bytes) -> Pr
         "invalid-rows",
         f"The rows do not fit the schema: {count}{' or more' if error.truncated else ''} "
         f"mistake{'s' if count != 1 else ''}, each listed in errors.",
-        errors=tuple(served.explain(error.errors)),
+        errors=tuple(served.explain_invalid(error)),
         truncated=error.truncated,
     )
 
