@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import logging
 from time import perf_counter
@@ -49,8 +50,10 @@ class Application:
 
     `load` makes the data plane when the server starts (ASGI lifespan, or `start`), and `contracts` the
     contracts that speak for it. `gate` is asked before anything of a request is read, and `observer` told of
-    every answer. Whatever is sent, the answer is one whole HTTP response; an exception that nobody expected is
-    logged and answered with 500 and no word of it.
+    every answer. `meanwhile` runs beside the requests from the start of the server to its end.
+
+    Whatever is sent, the answer is one whole HTTP response; an exception that nobody expected is logged and
+    answered with 500 and no word of it.
     """
 
     def __init__(
@@ -60,11 +63,13 @@ class Application:
         *,
         gate: Gate | None = None,
         observer: Observer | None = None,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._load = load
         self._make_contracts = contracts
         self._gate = gate
         self._observer = observer
+        self._meanwhile = meanwhile
         self._contracts: Sequence[Contract] = ()
         self._table: dict[str, dict[str, tuple[Route, Contract]]] = {}
         self._plane: DataPlane | None = None
@@ -208,14 +213,25 @@ class Application:
             return
         if kind != "lifespan":
             raise ValueError(f"an ASGI connection of type {kind!r}")
+        beside: asyncio.Task[None] | None = None
         while (await receive())["type"] == "lifespan.startup":
             failure = self._start_or_say_why()
             if failure is not None:
                 await send({"type": "lifespan.startup.failed", "message": failure})
                 return
+            if self._meanwhile is not None:
+                beside = asyncio.ensure_future(self._run_beside(self._meanwhile))
             await send({"type": "lifespan.startup.complete"})
+        if beside is not None:
+            beside.cancel()
         self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _run_beside(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await meanwhile()
+        except Exception:  # noqa: BLE001 - requests are answered whatever becomes of it
+            _log.exception("what runs beside the requests ended")
 
     def _start_or_say_why(self) -> str | None:
         """A server takes an exception here to mean that there is nothing to start, and goes on."""

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import multiprocessing
-import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afterfit.errors import AfterfitError, ArgumentError
-from afterfit.serving._data_plane import DataPlane, Limits, Policy
+from afterfit.errors import ArgumentError
+from afterfit.serving._data_plane import Limits, Policy
+from afterfit.serving._worker import Settings, make_application
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
-
-    from afterfit.serving._exchange import Contract
-    from afterfit.serving._http import Application
-    from afterfit.serving._meters import ServerMeter
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -42,17 +34,6 @@ STOP_SECONDS = 25
 _STDERR = {"class": "logging.StreamHandler", "formatter": "generic", "stream": "ext://sys.stderr"}
 _LOGGING = {"handlers": {"console": _STDERR, "access": _STDERR}}
 """granian writes its log to standard output otherwise, where the ready line is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a worker needs to know; it crosses to the worker's process."""
-
-    paths: tuple[str, ...]
-    counts: str
-    """The folder where the workers count."""
-    limits: Limits = field(default_factory=Limits)
-    policy: Policy = field(default_factory=Policy)
 
 
 def serve(
@@ -132,64 +113,11 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
+    if hasattr(signal, "SIGHUP"):
+        # granian would replace the workers; ours load their bundles anew, and keep the old ones if they cannot.
+        hear = partial(signal.signal, signal.SIGHUP, lambda *_: Path(settings.trigger).touch())
+        server.on_startup(hear)
     server.serve(target_loader=partial(make_application, settings), wrap_loader=False)
-
-
-def make_application(settings: Settings) -> Application:
-    """The application of one worker, which loads the bundles when it starts."""
-    from afterfit.serving._http import Application
-    from afterfit.serving._meters import ServerMeter
-    from afterfit.serving.contracts import NativeContract, OperationsContract
-
-    _log_to_stderr()
-    _end_with_parent()
-    meter = ServerMeter(Path(settings.counts))
-
-    def contracts(plane: DataPlane) -> list[Contract]:
-        return [NativeContract(plane), OperationsContract(plane, meter)]
-
-    return Application(partial(_load, settings, meter), contracts, observer=meter)
-
-
-def _load(settings: Settings, meter: ServerMeter) -> DataPlane:
-    import gc
-
-    from afterfit.runtime import load
-
-    models = []
-    for path in settings.paths:
-        model = load(path, threads=1)
-        report = model.verify()
-        if not report.ok:
-            raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
-        models.append(model)
-    plane = DataPlane(models, settings.limits, settings.policy, meter)
-    # Requests leave no cycles behind; collecting after every few hundred objects would only cost time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-    return plane
-
-
-def _end_with_parent() -> None:
-    """Stop this worker when the process that started it is gone, even if that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def follow() -> None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log = logging.getLogger("afterfit")
-    log.handlers = [handler]
-    log.propagate = False
 
 
 def _claim(host: str, port: int) -> int:
