@@ -20,6 +20,7 @@ from afterfit.schema._types import (
     decode_text,
     encode_text,
 )
+from afterfit.schema._unusual import UnusualValues
 
 __all__ = [
     "FLOAT_EXACT",
@@ -36,6 +37,7 @@ __all__ = [
     "RowDecoder",
     "Scalar",
     "Schema",
+    "UnusualValues",
     "decode_text",
     "encode_text",
     "infer_table",
