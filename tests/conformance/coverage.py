@@ -31,7 +31,7 @@ import afterfit
 from afterfit.testing import RELATIVE, FreshProcess, check_estimator
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "coverage.md"
 NEIGHBOURS = (
@@ -196,7 +196,7 @@ def not_applicable() -> Iterator[Outcome]:
 def settings(cls: type) -> Iterator[tuple[str, dict[str, Any]]]:
     """The estimator as it comes, and then with every named option and switch of its parameters, one at a time."""
     yield "", {}
-    defaults = cls(**_required(cls)).get_params(deep=False)
+    defaults = cls(**required(cls)).get_params(deep=False)
     for name, constraints in sorted(getattr(cls, "_parameter_constraints", {}).items()):
         if not isinstance(constraints, list) or name in ("n_jobs", "verbose", "copy", "copy_X", "warm_start"):
             continue
@@ -237,10 +237,10 @@ class _NoFitError(Exception):
 
 def _fit(name: str, cls: type, chosen: dict[str, Any]) -> tuple[Any, Data]:
     failures = []
-    for key in _data_for(name, cls):
+    for key in data_for(name, cls):
         data = DATA[key]
         try:
-            model = _make(name, cls, chosen)
+            model = make(name, cls, chosen)
             fitted = model.fit(data.X, data.y)
             answer = "predict" if hasattr(fitted, "predict") else "transform"
             getattr(fitted, answer)(data.X)
@@ -251,7 +251,8 @@ def _fit(name: str, cls: type, chosen: dict[str, Any]) -> tuple[Any, Data]:
     raise _NoFitError("scikit-learn cannot be fitted so: " + failures[0].splitlines()[0] if failures else "")
 
 
-def _data_for(name: str, cls: type) -> tuple[str, ...]:
+def data_for(name: str, cls: type) -> tuple[str, ...]:
+    """The names of the data sets in `DATA` to try for a class, in order."""
     if name in ("MultiOutputClassifier", "ClassifierChain"):
         return ("labels",)
     if name in ("MultiOutputRegressor", "RegressorChain"):
@@ -272,7 +273,7 @@ def _data_for(name: str, cls: type) -> tuple[str, ...]:
     return {"classifier": FOR_CLASSIFIERS, "regressor": FOR_REGRESSORS}.get(str(kind), FOR_OTHERS)
 
 
-def _required(cls: type) -> dict[str, Any]:
+def required(cls: type) -> dict[str, Any]:
     """What it cannot be made without, under the names that this release of scikit-learn has."""
     known = inspect.signature(cls).parameters
     renamed = {"estimator": "base_estimator"}
@@ -286,22 +287,23 @@ def _mixin(cls: type) -> str | None:
     return "classifier" if "ClassifierMixin" in names else "regressor" if "RegressorMixin" in names else None
 
 
-def _make(name: str, cls: type, chosen: dict[str, Any]) -> Any:
+def make(name: str, cls: type, chosen: dict[str, Any], small: Mapping[str, int] = SMALL) -> Any:
+    """The estimator, not fitted, with `chosen` parameters; those that count what takes time are made `small`."""
     if cls in (CountVectorizer, TfidfVectorizer):
         from sklearn.compose import ColumnTransformer
 
         return ColumnTransformer([("words", cls(**chosen), "text")])
-    required = _required(cls)
+    arguments = required(cls)
     if name == "FrozenEstimator":
-        required["estimator"] = LogisticRegression(max_iter=2000).fit(
+        arguments["estimator"] = LogisticRegression(max_iter=2000).fit(
             DATA["three classes"].X, DATA["three classes"].y
         )
-    model = cls(**required)
+    model = cls(**arguments)
     known = model.get_params(deep=False)
-    small = {key: value for key, value in SMALL.items() if isinstance(known.get(key), int)}
+    fixed = {key: value for key, value in small.items() if isinstance(known.get(key), int)}
     if "random_state" in known:
-        small["random_state"] = 0
-    model.set_params(**{**small, **chosen})
+        fixed["random_state"] = 0
+    model.set_params(**{**fixed, **chosen})
     return model
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from afterfit.bundle import read_bundle
 from afterfit.errors import ArgumentError
 from afterfit.runtime._session import GraphSession
-from afterfit.schema import RowDecoder, decode_text, pack_table
+from afterfit.schema import RowDecoder, TablePacker, decode_text
 
 if TYPE_CHECKING:
     import os
@@ -99,6 +99,10 @@ class Model:
         """The decoder of rows given as JSON or as dicts, made for this schema."""
         return RowDecoder(self.schema)
 
+    @cached_property
+    def _packer(self) -> TablePacker:
+        return TablePacker(self.schema)
+
     def predict(self, X: Any) -> NDArray[Any]:
         """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, targets]` of a regressor."""
         return self._answer("predict", X)
@@ -145,7 +149,7 @@ class Model:
         if output is None:
             methods = ", ".join(sorted(self.manifest.entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
-        packed = self.decoder.decode_rows(X) if isinstance(X, list) else pack_table(self.schema, X)
+        packed = self.decoder.decode_rows(X) if isinstance(X, list) else self._packer.pack(X)
         answer = self._session.run(packed, [output])[output]
         return decoded_texts(answer) if self._is_text_table(output) else answer
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._infer import InferredColumn, InferredTable, infer_table
-from afterfit.schema._pack import pack_table
+from afterfit.schema._pack import TablePacker, pack_table
 from afterfit.schema._types import (
     FLOAT_EXACT,
     MISSING_TEXT,
@@ -37,6 +37,7 @@ __all__ = [
     "RowDecoder",
     "Scalar",
     "Schema",
+    "TablePacker",
     "UnusualValues",
     "decode_text",
     "encode_text",
