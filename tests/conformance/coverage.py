@@ -62,7 +62,7 @@ NOT_ROWS = {
 ANSWERS_AS_WHAT_IT_HOLDS = ("FrozenEstimator",)
 """Classes that have the methods of the estimator they are made with, and so none of their own."""
 
-SMALL = {"n_estimators": 8, "n_components": 2, "n_quantiles": 20, "n_bins": 4}
+SMALL = {"n_estimators": 8, "n_components": 2, "n_quantiles": 20, "n_bins": 4, "thresholds": 10, "Cs": 3}
 """Where a parameter counts what takes time, fewer of it."""
 
 _part = LogisticRegression(max_iter=2000)
