@@ -39,6 +39,7 @@ SCHEMA = Schema(
     ),
 )
 
+
 def score(row: dict[str, Any]) -> float:
     """What the graph computes, said once more in Python."""
     age = row["age (years)"]
