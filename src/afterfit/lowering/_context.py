@@ -31,7 +31,6 @@ from afterfit.lowering._table import (
     Table,
     Terms,
 )
-from afterfit.schema import Analyzer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from spox import Var
 
     from afterfit.lowering._registry import Lowering
-    from afterfit.schema import Bounds
+    from afterfit.schema import Analyzer, Bounds
 
 ADVICE = (
     "Use one of the estimators listed in README.md under 'What is captured', "

@@ -47,8 +47,9 @@ class Model:
 
     Pure: an answer depends on the row alone, not on earlier calls; rows answered together may differ from rows
     answered alone in the last bit of a sum. Methods may be called from several threads.
-    Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts, or for a model of one
-    column of text as a list of str, a Series or a 1-D array; rows that do not fit the schema raise `SchemaError`, which lists every mistake.
+    Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; for a model of one column
+    of text also as a list of str, a Series or a 1-D array. Rows that do not fit the schema raise `SchemaError`, which
+    lists every mistake.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:

@@ -81,8 +81,12 @@ class GraphSession:
     def run(self, packed: Packed, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
         """Run the graph on packed inputs; the named outputs, rows in the order given."""
         names = list(outputs)
-        chunks = _cut(packed) if self._texts is None else self._texts.chunks(packed)
+        order: list[np.ndarray[Any, np.dtype[np.intp]]] = []
+        chunks = _cut(packed) if self._texts is None else self._texts.chunks(packed, order)
         parts = self._map(names, chunks)
+        if order:
+            back = np.argsort(np.concatenate(order))
+            return {name: np.concatenate([part[i] for part in parts])[back] for i, name in enumerate(names)}
         if len(parts) == 1:
             return dict(zip(names, parts[0], strict=True))
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}

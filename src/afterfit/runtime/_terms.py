@@ -22,10 +22,10 @@ TERMS = 65_536
 MATRIX = 4_194_304
 """Numbers of the widest matrix that a graph makes of terms, in one call; 32 MiB of float64."""
 
-COUNTED_ROWS = 64
-"""Rows whose terms are counted together, so that fresh terms are hashed together."""
+COUNTED_ROWS = 1024
+"""Rows whose terms are counted together. Those of them with about as many terms share a chunk."""
 
-COUNTED_CHARACTERS = 262_144
+COUNTED_CHARACTERS = 1_048_576
 """Characters of such rows, unless a single row has more."""
 
 
@@ -39,42 +39,53 @@ class TextInputs:
         widest = max(analyzer.matrix_width for _, analyzer in analyzed)
         self._chunk_rows = max(1, min(chunk_rows, MATRIX // max(widest, 1)))
 
-    def chunks(self, packed: Packed) -> Iterator[Packed]:
-        """The rows in chunks, each with its terms; at least one chunk, even of no rows."""
-        start = widest = 0
-        held: list[list[Any]] = [[] for _ in self._readers]
-        for number, row in enumerate(self._counted(packed["text"])):
-            width = max(len(terms) for terms, _ in row)
-            count = number - start
-            if count and (count >= self._chunk_rows or (count + 1) * max(widest, width) > TERMS):
-                yield self._chunk(packed, start, held)
-                start, widest = number, 0
-                held = [[] for _ in self._readers]
-            widest = max(widest, width)
-            for kept, terms in zip(held, row, strict=True):
-                kept.append(terms)
-        yield self._chunk(packed, start, held)
+    def chunks(self, packed: Packed, order: list[NDArray[np.intp]]) -> Iterator[Packed]:
+        """The rows in chunks, each with its terms; at least one chunk, even of no rows.
 
-    def _counted(self, texts: NDArray[Any]) -> Iterator[tuple[Counts, ...]]:
-        """The terms of each row, for each analyzer."""
-        lengths = sum(_lengths(texts[:, position]) for position, _, _ in self._readers)
+        Rows do not keep their order: which rows a chunk holds is appended to `order` when it is made.
+        """
+        texts = packed["text"]
         start = 0
-        while start < len(texts):
-            ends = np.cumsum(lengths[start : start + COUNTED_ROWS])
-            stop = start + max(1, int(np.searchsorted(ends, COUNTED_CHARACTERS, side="right")))
-            rows = [
+        for stop in self._stops(texts) if len(texts) else [0]:
+            counted = [
                 reader.count([decode_text(text) or "" for text in texts[start:stop, position].tolist()])
                 for position, reader, _ in self._readers
             ]
-            yield from zip(*rows, strict=True)
+            widths = np.array([[len(terms) for terms, _ in rows] for rows in counted]).max(axis=0)
+            for chosen in self._groups(widths):
+                order.append(chosen + start)
+                yield self._chunk(packed, chosen, start, counted)
             start = stop
 
-    def _chunk(self, packed: Packed, start: int, counted: Sequence[Sequence[Any]]) -> Packed:
-        chunk = {name: array[start : start + len(counted[0])] for name, array in packed.items()}
-        for (_, reader, names), rows in zip(self._readers, counted, strict=True):
-            chunk.update(zip(names, reader.pack(rows), strict=True))
+    def _stops(self, texts: NDArray[Any]) -> Iterator[int]:
+        """Where the rows that are counted together end."""
+        lengths = np.zeros(len(texts), dtype=np.int64)
+        for position, _, _ in self._readers:
+            lengths += np.fromiter(map(len, texts[:, position].tolist()), dtype=np.int64, count=len(texts))
+        start = 0
+        while start < len(texts):
+            ends = np.cumsum(lengths[start : start + COUNTED_ROWS])
+            start += max(1, int(np.searchsorted(ends, COUNTED_CHARACTERS, side="right")))
+            yield start
+
+    def _groups(self, widths: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
+        """The rows that make a chunk: neighbours by their number of terms, since shorter ones leave gaps."""
+        if len(widths) <= 1:
+            yield np.arange(len(widths))
+            return
+        ordered = np.argsort(widths, kind="stable")
+        start = 0
+        for place in range(1, len(ordered) + 1):
+            rows = place - start + 1
+            if place == len(ordered) or rows > self._chunk_rows or rows * widths[ordered[place]] > TERMS:
+                yield ordered[start:place]
+                start = place
+
+    def _chunk(
+        self, packed: Packed, chosen: NDArray[np.intp], start: int, counted: Sequence[Sequence[Counts]]
+    ) -> Packed:
+        chunk = {name: array[chosen + start] for name, array in packed.items()}
+        rows = chosen.tolist()
+        for (_, reader, names), terms in zip(self._readers, counted, strict=True):
+            chunk.update(zip(names, reader.pack([terms[row] for row in rows]), strict=True))
         return chunk
-
-
-def _lengths(texts: NDArray[Any]) -> NDArray[np.int64]:
-    return np.fromiter(map(len, texts.tolist()), dtype=np.int64, count=len(texts))

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 Source = Literal["pandas", "polars", "pyarrow", "frame", "array", "rows", "series"]
 
 ACCEPTED = (
-    "a DataFrame (pandas, polars or pyarrow), a 2-D numpy array, a list of dicts, or texts: a list of str or a Series"
+    "a DataFrame (pandas, polars or pyarrow), a 2-D numpy array, a list of dicts, "
+    "or texts: a list of str or a Series"
 )
 SERIES_NAME = "text"
 """What the one column of texts without a name of their own is called."""

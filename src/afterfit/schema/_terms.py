@@ -130,15 +130,10 @@ class TermReader:
             self._hashed = {}
         known = self._hashed
         fresh = dict.fromkeys(
-            term
-            for counts in counted
-            for term in counts
-            if term not in known and len(term) <= _LONGEST_KNOWN
+            term for counts in counted for term in counts if term not in known and len(term) <= _LONGEST_KNOWN
         )
         hashes = murmurhash3([term.encode() for term in fresh])
-        known.update(
-            (term, _column_of(value, hashing)) for term, value in zip(fresh, hashes, strict=True)
-        )
+        known.update((term, _column_of(value, hashing)) for term, value in zip(fresh, hashes, strict=True))
 
 
 def _column_of(value: int, hashing: Hashing) -> tuple[int, float]:

@@ -97,14 +97,11 @@ def unassigned() -> Iterator[tuple[int, int]]:
 
 def _is_special(character: str) -> bool:
     """Whether anything tells the character from an unassigned one."""
-    return (
-        unicodedata.category(character) != "Cn"
-        and (
-            _SPACE_OR_WORD.match(character) is not None
-            or character.lower() != character
-            or unicodedata.combining(character) != 0
-            or unicodedata.normalize("NFKD", character) != character
-        )
+    return unicodedata.category(character) != "Cn" and (
+        _SPACE_OR_WORD.match(character) is not None
+        or character.lower() != character
+        or unicodedata.combining(character) != 0
+        or unicodedata.normalize("NFKD", character) != character
     )
 
 

@@ -103,10 +103,7 @@ def lower_tfidf_transformer(estimator: Any, X: Table, context: Context) -> Table
         values = op.mul(values, _weights(idf, index))
     values = round_to_float32(values) if single else values
     dtype = np.float32 if single else np.float64
-    if terms is None:
-        table = replace(Table.of(values, X.width, dtype), sparse=True)
-    else:
-        table = X.with_terms(values, dtype)
+    table = X.with_terms(values, dtype) if terms is not None else _sparse(values, X.width, dtype)
     return table if estimator.norm is None else _normalized(table, estimator.norm, context)
 
 
@@ -131,8 +128,12 @@ def _normalized(table: Table, norm: str, context: Context) -> Table:
     values = op.div(values, op.where(op.equal(norms, constant(0.0)), constant(1.0), norms))
     values = round_to_float32(values) if single else values
     if terms is None:
-        return replace(Table.of(values, table.width, table.blocks[0].dtype), sparse=table.sparse)
+        return _sparse(values, table.width, table.blocks[0].dtype)
     return table.with_terms(values, table.blocks[0].dtype)
+
+
+def _sparse(values: Var, width: int, dtype: Any) -> Table:
+    return replace(Table.of(values, width, dtype), sparse=True)
 
 
 def _present(values: Var) -> Var:
@@ -148,9 +149,7 @@ def _table(estimator: Any, terms: Terms, context: Context) -> Table:
     return Table((Block.of(terms, terms.width, dtype),), sparse=True)
 
 
-def _analyzed(
-    estimator: Any, X: Table, context: Context, hashing: Hashing | None
-) -> tuple[int, Var, Var]:
+def _analyzed(estimator: Any, X: Table, context: Context, hashing: Hashing | None) -> tuple[int, Var, Var]:
     """The number of the analysis, and the terms (or their columns) and counts `[N, T]` of the texts."""
     analyzer = _analyzer(estimator, context, hashing)
     if not X.flat or X.width != 1:
