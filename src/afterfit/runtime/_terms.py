@@ -26,7 +26,7 @@ COUNTED_ROWS = 1024
 """Rows whose terms are counted together. Those of them with about as many terms share a chunk."""
 
 COUNTED_CHARACTERS = 1_048_576
-"""Characters of such rows, unless a single row has more."""
+"""Characters of such rows, shared by the lengths of n-grams, unless a single row has more."""
 
 
 class TextInputs:
@@ -36,6 +36,8 @@ class TextInputs:
         self._readers = [
             (column.position or 0, TermReader(analyzer), analyzer.inputs) for column, analyzer in analyzed
         ]
+        orders = max(1 + longest - shortest for shortest, longest in (a.ngram_range for _, a in analyzed))
+        self._characters = COUNTED_CHARACTERS // orders
         widest = max(analyzer.matrix_width for _, analyzer in analyzed)
         self._chunk_rows = max(1, min(chunk_rows, MATRIX // max(widest, 1)))
 
@@ -65,7 +67,7 @@ class TextInputs:
         start = 0
         while start < len(texts):
             ends = np.cumsum(lengths[start : start + COUNTED_ROWS])
-            start += max(1, int(np.searchsorted(ends, COUNTED_CHARACTERS, side="right")))
+            start += max(1, int(np.searchsorted(ends, self._characters, side="right")))
             yield start
 
     def _groups(self, widths: NDArray[np.int64]) -> Iterator[NDArray[np.intp]]:
