@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.kernel_approximation import AdditiveChi2Sampler
 from sklearn.linear_model import LogisticRegression
@@ -68,6 +69,7 @@ def freeze_format_1(folder: Path) -> None:
 
 def freeze_format_2(folder: Path) -> None:
     freeze_bounds(folder / "box_cox.afit")
+    freeze_analyzers(folder / "text.afit")
 
 
 def freeze_bounds(path: Path) -> None:
@@ -88,6 +90,21 @@ def freeze_bounds(path: Path) -> None:
         (StandardScaler(), ["delay"]),
     )
     label = np.where(frame["visits"] + rng.normal(0, 1, ROWS) > 3, "leave", "stay")
+    freeze(path, make_pipeline(columns, LogisticRegression()).fit(frame, label), frame)
+
+
+def freeze_analyzers(path: Path) -> None:
+    """A column cut into words, into characters and hashed, which is a category too."""
+    rng = np.random.default_rng(2026)
+    words = ["Größe", "größe", "boat", "it's", "日本", "naïve", "x", "42", "ΟΔΟΣ"]
+    frame = pd.DataFrame({"title": [" ".join(rng.choice(words, rng.integers(0, 7))) for _ in range(ROWS)]})
+    columns = make_column_transformer(
+        (TfidfVectorizer(stop_words=["boat"], ngram_range=(1, 2), sublinear_tf=True), "title"),
+        (CountVectorizer(analyzer="char_wb", ngram_range=(2, 3), strip_accents="unicode"), "title"),
+        (HashingVectorizer(n_features=8, token_pattern=r"(?u)\b\w+\b"), "title"),
+        (OneHotEncoder(handle_unknown="ignore", max_categories=4), ["title"]),
+    )
+    label = np.where(frame["title"].str.contains("boat"), "sea", "land")
     freeze(path, make_pipeline(columns, LogisticRegression()).fit(frame, label), frame)
 
 

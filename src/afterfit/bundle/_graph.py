@@ -222,6 +222,10 @@ def _audit_inputs(graph: _Graph, schema: Schema) -> None:
         for name in INPUTS
         if (width := len(schema.packed(name)))
     }
+    for _, analyzer in schema.analyzed:
+        terms, counts = analyzer.inputs
+        element = STRING if analyzer.hashing is None else INT64
+        expected |= {_Value(terms, element, (None, None)), _Value(counts, DOUBLE, (None, None))}
     if len(graph.inputs) != len(expected) or set(graph.inputs) != expected:
         raise _broken(
             "graph-inputs",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, TypeGuard
 
 from afterfit.bundle._audit import broken
 from afterfit.bundle._json import NON_FINITE
 from afterfit.bundle._limits import MAX_TENSOR_RANK
+from afterfit.schema import MAX_NGRAM
 
 if TYPE_CHECKING:
     from afterfit.errors import AuditError
-    from afterfit.schema import Bounds, Column, InputName, LogicalType, Output, Scalar, Schema
+    from afterfit.schema import Analyzer, Bounds, Column, InputName, LogicalType, Output, Scalar, Schema
     from afterfit.schema._types import ColumnType
 
 ENTRY = "schema.json"
@@ -21,6 +23,7 @@ INPUT_TYPES: dict[InputName, tuple[LogicalType, ...]] = {
     "text": ("string",),
     "integer": ("integer",),
 }
+UNICODE = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}\.[0-9]{1,4}")
 OUTPUTS = ("prediction", "probabilities", "scores", "transformed")
 
 
@@ -37,6 +40,9 @@ def audit_schema(schema: Schema) -> None:
             raise _invalid(
                 f"the positions within input {name} are not each of 0 to {len(positions) - 1} once"
             )
+    numbers = [analyzer.input for _, analyzer in schema.analyzed]
+    if numbers != list(range(len(numbers))):
+        raise _invalid(f"the inputs of analyzers are not each of 0 to {len(numbers) - 1} once")
     if not any(column.input for column in schema.columns):
         raise _invalid("no column belongs to an input")
     outputs = [output.name for output in schema.outputs]
@@ -84,6 +90,11 @@ def _audit_column(column: Column) -> None:
         _audit_values((column.example,), column.type, f"{where}: example")
     if column.bounds is not None:
         _audit_bounds(column.bounds, column.type, where)
+    if column.analyzers is not None:
+        if column.input != "text" or column.nullable or not column.analyzers:
+            raise _invalid(f"{where} is analyzed, and not text that is always there")
+        for analyzer in column.analyzers:
+            _audit_analyzer(analyzer, where)
     if column.range is not None:
         low, high = (_number(bound, where) for bound in column.range)
         if column.type not in ("float", "integer") or not low <= high:
@@ -98,6 +109,21 @@ def _audit_bounds(bounds: Bounds, kind: ColumnType, where: str) -> None:
         raise _invalid(f"{where}: its bounds are not one at either end of a number's values, or both")
     if not all(map(math.isfinite, lower + upper)) or (lower and upper and not lower[0] < upper[0]):
         raise _invalid(f"{where}: its bounds are not finite numbers in their order")
+
+
+def _audit_analyzer(analyzer: Analyzer, where: str) -> None:
+    shortest, longest = analyzer.ngram_range
+    if not 1 <= shortest <= longest <= MAX_NGRAM:
+        raise _invalid(f"{where}: its n-grams are not of 1 to {MAX_NGRAM} parts")
+    of_words = analyzer.kind == "word"
+    if of_words != (analyzer.token_pattern is not None) or (analyzer.stop_words is not None and not of_words):
+        raise _invalid(f"{where}: token_pattern belongs to analyzers of words, and stop_words to no others")
+    if not UNICODE.fullmatch(analyzer.unicode) or tuple(map(int, analyzer.unicode.split("."))) < (14, 0, 0):
+        raise _invalid(f"{where}: {analyzer.unicode[:100]!a} is not a version of Unicode, 14.0.0 or later")
+    if analyzer.hashing is not None and not 1 <= analyzer.hashing.features < 2**31:
+        raise _invalid(f"{where}: its terms belong to no number of columns below 2**31")
+    if not 0 <= analyzer.matrix_width < 2**31:
+        raise _invalid(f"{where}: the width of its matrix is not a number from 0 to 2**31 - 1")
 
 
 def _audit_output(output: Output) -> None:

@@ -81,7 +81,8 @@ def profile(schema: Schema, packed: Packed) -> bytes:
     """`profile.json`: for each column the model reads, how its values are distributed in `X`.
 
     Numbers: count, missing, mean, standard deviation (of the finite values, `ddof=0`) and 101 quantiles (linear
-    interpolation, 0 to 100 %). Text and booleans: how often each of the 1,000 most frequent values occurs.
+    interpolation, 0 to 100 %). Text and booleans: how often each of the 1,000 most frequent values occurs; of text
+    that is cut into terms, how long it is.
     """
     columns = {
         column.name: _describe(column, packed) for column in schema.columns if column.input is not None
@@ -92,6 +93,8 @@ def profile(schema: Schema, packed: Packed) -> bytes:
 
 def _describe(column: Column, packed: Packed) -> dict[str, Any]:
     values = packed[str(column.input)][:, column.position]
+    if column.analyzers is not None:
+        return _describe_texts([decode_text(text) or "" for text in values.tolist()])
     if column.input == "text":
         counts = Counter(values.tolist())
         return _frequencies({decode_text(text): count for text, count in counts.items()})
@@ -109,6 +112,21 @@ def _describe(column: Column, packed: Packed) -> dict[str, Any]:
             "quantiles": np.quantile(finite, np.linspace(0, 1, QUANTILES)).tolist(),
         }
     return described
+
+
+def _describe_texts(texts: list[str]) -> dict[str, Any]:
+    """Lengths in characters, and no texts: a bundle is no copy of the training documents."""
+    lengths = np.array([len(text) for text in texts], dtype=np.float64)
+    return {
+        "count": len(texts),
+        "missing": 0,
+        "distinct": len(set(texts)),
+        "characters": {
+            "mean": float(lengths.mean()),
+            "standard_deviation": float(lengths.std()),
+            "quantiles": np.quantile(lengths, np.linspace(0, 1, QUANTILES)).tolist(),
+        },
+    }
 
 
 def _frequencies(counts: Mapping[Any, int]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.errors import ArgumentError
+from afterfit.schema import is_texts, texts_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,9 +50,12 @@ def reference_frame(X: Any) -> Any:
     """`X` in a form that a model in memory accepts.
 
     pandas, polars and 2-D arrays as they are; a pyarrow table or a list of dicts as a pandas DataFrame, since
-    estimators take neither. Raises `ArgumentError` where pandas would be needed and is not installed.
+    estimators take neither. Texts (a Series, a list of str, a 1-D array) as a table of one column, which `Reference`
+    hands on as a sequence. Raises `ArgumentError` where pandas would be needed and is not installed.
     """
     kind = kind_of(X)
+    if is_texts(X):
+        return _one_column(X, kind)
     if kind not in {"pyarrow", "rows"}:
         return X
     if importlib.util.find_spec("pandas") is None:
@@ -64,6 +68,22 @@ def reference_frame(X: Any) -> Any:
     import pandas as pd
 
     return pd.DataFrame(X)
+
+
+def _one_column(X: Any, kind: str) -> Any:
+    if kind in {"pandas", "polars"}:
+        return X.to_frame(texts_name(X))
+    texts = np.empty((len(X), 1), dtype=object)
+    texts[:, 0] = list(X)
+    return texts
+
+
+def one_column(frame: Any) -> Any:
+    """The first column of a reference frame as a sequence: a Series, or a 1-D array."""
+    kind = kind_of(frame)
+    if kind == "pandas":
+        return frame.iloc[:, 0]
+    return frame.to_series(0) if kind == "polars" else frame[:, 0]
 
 
 def row_count(frame: Any) -> int:

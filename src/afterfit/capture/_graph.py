@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,7 +26,8 @@ from afterfit.lowering import (
     constant,
     label_values,
 )
-from afterfit.schema import Categories, Column, LogicalType, Output
+from afterfit.runtime import GraphSession
+from afterfit.schema import Categories, Column, LogicalType, Output, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,13 +36,20 @@ if TYPE_CHECKING:
 
     from afterfit.capture._reference import Reference
     from afterfit.lowering import Learned
-    from afterfit.schema import InferredColumn, InferredTable, InputName, Scalar
+    from afterfit.schema import Analyzer, InferredColumn, InferredTable, InputName, Scalar
 
 _ELEMENT_TYPES: dict[InputName, type[np.generic]] = {
     "number": np.float64,
     "text": np.str_,
     "integer": np.int64,
 }
+
+EXAMPLE_LENGTH = 200
+"""Characters of a text that the schema shows as an example."""
+
+
+WIDEST_ANSWER = 50_000
+"""Columns of a transformer's answer; golden rows state each of them."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,11 @@ class LoweredModel:
     results: dict[str, Var]
     lowered: Lowered
     context: Context
+
+    def session(self, graph: bytes, threads: int | None = None) -> GraphSession:
+        """A session of a graph that has the inputs of this model."""
+        analyzed = Schema(columns=self.columns, outputs=self.outputs).analyzed
+        return GraphSession(graph, threads, analyzed=analyzed)
 
     def graph(self, extra: dict[str, Var] | None = None) -> bytes:
         """The graph as an ONNX file, with the `extra` values as further outputs."""
@@ -109,15 +122,19 @@ def _lower(
         for name, columns in members.items()
     }
     context = Context(raw)
-    lowered = _lower_steps(reference, _raw_table(table, members, arguments), context)
+    context.raw = _raw_table(table, members, arguments)
+    lowered = _lower_steps(reference, context.raw, context)
     outputs, results = _results(reference, lowered, context)
     columns = tuple(
         msgspec.structs.replace(
-            _column(column, context.learned.get(i), members, i), bounds=context.bounds.get(i)
+            _column(column, context.learned.get(i), members, i, _analyzers(context, i)),
+            bounds=context.bounds.get(i),
         )
         for i, column in enumerate(table.columns)
     )
     inputs = {str(name): var for name, var in arguments.items()}
+    for analysis in context.analyses:
+        inputs |= zip(analysis.analyzer.inputs, (analysis.terms, analysis.counts), strict=True)
     return LoweredModel(columns, outputs, inputs, results, lowered, context)
 
 
@@ -140,7 +157,11 @@ def _raw_table(
         dtype = TEXT if name == "text" else column.dtype
         block = Block(sources[name], len(members[name]), (position,), dtype, origins)
         blocks.append(Table((block,)))
-    return concatenate(blocks)
+    return replace(concatenate(blocks), flat=table.source == "series")
+
+
+def _analyzers(context: Context, column: int) -> tuple[Analyzer, ...] | None:
+    return tuple(found.analyzer for found in context.analyses if found.column == column) or None
 
 
 def _lower_steps(reference: Reference, raw: Table, context: Context) -> Lowered:
@@ -219,6 +240,13 @@ def _transformation_results(
             "it answers with no columns",
             "Fit it on rows for which it has something to return",
         )
+    if table.width > WIDEST_ANSWER:
+        raise context.refuse(
+            reference.model,
+            f"it answers each row with {table.width:,} numbers, and a bundle answers with all of them, zeros too",
+            "Save the pipeline with the model that reads them, or fit it with fewer columns "
+            "(max_features, n_features)",
+        )
     if table.has_text and not all(block.is_text for block in table.blocks):
         raise context.refuse(
             reference.model,
@@ -232,7 +260,11 @@ def _transformation_results(
 
 
 def _column(
-    column: InferredColumn, learned: Learned | None, members: dict[InputName, list[int]], index: int
+    column: InferredColumn,
+    learned: Learned | None,
+    members: dict[InputName, list[int]],
+    index: int,
+    analyzers: tuple[Analyzer, ...] | None,
 ) -> Column:
     place = next(((name, held.index(index)) for name, held in members.items() if index in held), (None, None))
     categories = None
@@ -249,7 +281,8 @@ def _column(
         position=place[1],
         categories=categories,
         range=None if column.range is None else (column.range[0], column.range[1]),
-        example=column.example,
+        example=column.example if analyzers is None else str(column.example or "")[:EXAMPLE_LENGTH],
+        analyzers=analyzers,
     )
 
 

@@ -12,7 +12,6 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.capture._parity import scaled_errors
 from afterfit.capture._reference import dense
 from afterfit.lowering import Classification, Labels, Regression, Step, Table
-from afterfit.runtime import GraphSession
 from afterfit.schema import decode_text
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ def locate(
     }
     if not extra:
         return None
-    found = GraphSession(lowered.graph(extra), threads=1).run(packed, list(extra))
+    found = lowered.session(lowered.graph(extra), threads=1).run(packed, list(extra))
     for number, step in enumerate(lowered.context.steps):
         known = recorded.get(id(step.estimator))
         if known is None:

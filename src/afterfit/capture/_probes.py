@@ -24,6 +24,20 @@ COLUMNS_PROBED = 200
 STRANGE_TEXT = ("a category that was never seen", "", "None", "nan", " ")
 """Strings that converters are known to confuse with a missing value or with each other."""
 
+ANALYZED_TEXT = (
+    " \t\n",
+    "...!?",
+    "Zwölf Boxkämpfer jagen VIKTOR über den großen Sylter Deich",
+    "ΟΔΥΣΣΕΥΣ İstanbul ŒUVRE ﬁn ² Ⅷ",
+    "e\u0301te\u0301 हिन्दी ภาษาไทย 日本語 العربية",
+    "\U0001f600\U0001f468\u200d\U0001f680 _snake_case_ it's 3.14 x",
+    "\x00\x1a\x1c\x85\u00a0\u2028word\u200bword\ufeff",
+)
+"""Texts at which ways of cutting text into words are known to differ."""
+
+LONG_TEXT = 5_000
+"""Characters of a long golden text."""
+
 MODEL_REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 """What estimators raise for rows they do not take."""
 
@@ -108,10 +122,21 @@ def _strange_values(column: Column) -> Iterator[Any]:
         return
     if column.type == "string":
         yield from STRANGE_TEXT
+        if column.analyzers is not None:
+            yield from ANALYZED_TEXT
+            yield from _variants(str(column.example or ""))
         if column.categories is not None and column.categories.values:
             yield f"{column.categories.values[0]} "
     elif column.range is not None:
         yield from _extremes(column, float(column.range[0]), float(column.range[1]))
+
+
+def _variants(text: str) -> Iterator[str]:
+    """A text in upper case, with accents on it, and many times over."""
+    yield text.upper()
+    yield "".join(character + "\u0301" for character in text)
+    if text:
+        yield (text + " ") * (LONG_TEXT // (len(text) + 1))
 
 
 def _extremes(column: Column, low: float, high: float) -> Iterator[Any]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from afterfit.capture._frames import one_column
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -19,16 +21,22 @@ class Reference:
     """What the graph has to answer like: `postprocess` of `model` of `preprocess` of the rows.
 
     Answers come by the names of the graph's outputs. Warnings of the model are not shown: they were shown, or
-    not, when the person trained it, and probing it with strange rows would only add to them.
+    not, when the person trained it, and probing it with strange rows would only add to them. `flat`: the model
+    reads the one column of the rows as a sequence.
     """
 
-    def __init__(self, model: Any, preprocess: Any = None, postprocess: Any = None) -> None:
+    def __init__(
+        self, model: Any, preprocess: Any = None, postprocess: Any = None, *, flat: bool = False
+    ) -> None:
         self.model = model
         self.preprocess: tuple[Any, ...] = _as_tuple(preprocess)
         self.postprocess = postprocess
+        self.flat = flat
 
     def preprocessed(self, frame: Any) -> Any:
         """The rows as the model receives them."""
+        if self.flat:
+            frame = one_column(frame)
         for transformer in self.preprocess:
             frame = transformer.transform(frame)
         return frame

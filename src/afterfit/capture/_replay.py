@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 REPLAYED_ROWS = 100_000
 """Rows of `X` that are replayed; of a larger `X`, this many, evenly spread."""
 
+REPLAYED_NUMBERS = 50_000_000
+"""Numbers of an answer that are replayed: fewer rows, where a row is answered with very many."""
+
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
@@ -46,7 +49,7 @@ class Replay:
         self.schema = schema
         self.precision = "float32" if lowered.context.float32_sums else "float64"
         self.tolerance = max([TOLERANCE[self.precision], *lowered.context.roundings])
-        self._session = GraphSession(graph)
+        self._session = lowered.session(graph)
         self._ties = _ties_session(lowered)
 
     @property
@@ -123,7 +126,7 @@ def _ties_session(lowered: LoweredModel) -> GraphSession | None:
     anywhere = ties[0]
     for tied in ties[1:]:
         anywhere = op.or_(anywhere, tied)
-    return GraphSession(lowered.graph({"tied": anywhere}))
+    return lowered.session(lowered.graph({"tied": anywhere}))
 
 
 def golden_rows(schema: Schema, replayed: Replayed) -> list[GoldenRow]:

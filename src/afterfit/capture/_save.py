@@ -34,7 +34,7 @@ from afterfit.capture._probes import (
 )
 from afterfit.capture._progress import Stages, stages
 from afterfit.capture._reference import Reference
-from afterfit.capture._replay import REPLAYED_ROWS, Replay, Replayed, golden_rows
+from afterfit.capture._replay import REPLAYED_NUMBERS, REPLAYED_ROWS, Replay, Replayed, golden_rows
 from afterfit.capture._thresholds import threshold_probes
 from afterfit.errors import ArgumentError, CaptureError, UnsupportedModelError
 from afterfit.lowering import Classification, Labels, Regression
@@ -77,7 +77,8 @@ def save(
     """Save a fitted model as a bundle, after proving that the bundle answers exactly as the model does.
 
     `X`: raw rows, as users will send them, before any preprocessing; the training rows, ideally: a DataFrame
-    (pandas, polars), a pyarrow table, a 2-D array or a list of dicts. All rows up to 100,000 are replayed, and of
+    (pandas, polars), a pyarrow table, a 2-D array or a list of dicts; for a model that reads texts, a list of str, a
+    Series or a 1-D array. All rows up to 100,000 are replayed, and of
     a larger `X` 100,000 evenly spread ones; so are golden rows made from them: ordinary rows, missing values,
     unknown categories, minimum, maximum and beyond both, both sides of tree thresholds.
     `y`: the targets of `X`; with them, more of what preprocessing was forgotten is found out.
@@ -98,7 +99,7 @@ def save(
         progress.begin("reading X")
         table = infer_table(X)
         _check_rows(table, y)
-        reference = Reference(model, preprocess, postprocess)
+        reference = Reference(model, preprocess, postprocess, flat=table.source == "series")
         check_columns(reference, table)
         frame = reference_frame(X)
         first_output = _first_output(model)
@@ -208,7 +209,9 @@ def _probed_bounds(
 
 def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, progress: Stages) -> _Proof:
     schema = replay.schema
-    indices = np.unique(np.linspace(0, table.rows - 1, min(table.rows, REPLAYED_ROWS)).astype(np.int64))
+    widest = max(int(np.prod(output.shape[1:])) for output in schema.outputs)
+    count = min(table.rows, REPLAYED_ROWS, max(1, REPLAYED_NUMBERS // widest))
+    indices = np.unique(np.linspace(0, table.rows - 1, count).astype(np.int64))
     progress.begin(f"replaying {len(indices):,} rows")
     ordinary = replay.rows(frame, indices)
     _check_ties(replay, len(ordinary.comparison.tied_rows), len(indices))

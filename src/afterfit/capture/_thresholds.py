@@ -12,7 +12,6 @@ import numpy as np
 
 from afterfit.capture._graph import build
 from afterfit.capture._probes import Probe, evenly
-from afterfit.runtime import GraphSession
 from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _bracket(
     if len(known) == 0 or span is None:
         return []
     bases = known[np.arange(len(values)) * 7919 % len(known)]
-    session = GraphSession(build(lowered.arguments, {"matrix": group.matrix}), threads=1)
+    session = lowered.session(build(lowered.arguments, {"matrix": group.matrix}), threads=1)
     grid = _Grid(dtype, integral=column.type == "integer")
     width = max(float(span[1]) - float(span[0]), 1.0)
     ends = _reachable(column.bounds or Bounds(), grid, float(span[0]) - width, float(span[1]) + width)

@@ -4,7 +4,7 @@ A lowering implements only the difference: given a fitted estimator and typed gr
 values. Everything else is done once, in `afterfit.capture`.
 """
 
-from afterfit.lowering._context import Context, Learned, RawColumn, Step, Thresholds
+from afterfit.lowering._context import Analysis, Context, Learned, RawColumn, Step, Thresholds
 from afterfit.lowering._registry import (
     find_lowering,
     inverts,
@@ -23,6 +23,7 @@ from afterfit.lowering._table import (
     Origin,
     Regression,
     Table,
+    Terms,
     concatenate,
     constant,
     label_values,
@@ -31,6 +32,7 @@ from afterfit.lowering._table import (
 
 __all__ = [
     "TEXT",
+    "Analysis",
     "Block",
     "Classification",
     "Context",
@@ -43,6 +45,7 @@ __all__ = [
     "Regression",
     "Step",
     "Table",
+    "Terms",
     "Thresholds",
     "concatenate",
     "constant",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as dataclass_replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import spox
 import spox.opset.ai.onnx.v21 as op
+from msgspec.structs import replace
 
 from afterfit.errors import UnsupportedModelError
 from afterfit.lowering._registry import (
@@ -18,7 +21,16 @@ from afterfit.lowering._registry import (
     find_transformation,
     public_name,
 )
-from afterfit.lowering._table import Block, Classification, Labels, Lowered, OneHot, Regression, Table
+from afterfit.lowering._table import (
+    Block,
+    Classification,
+    Labels,
+    Lowered,
+    OneHot,
+    Regression,
+    Table,
+    Terms,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,7 +39,7 @@ if TYPE_CHECKING:
     from spox import Var
 
     from afterfit.lowering._registry import Lowering
-    from afterfit.schema import Bounds
+    from afterfit.schema import Analyzer, Bounds
 
 ADVICE = (
     "Use one of the estimators listed in README.md under 'What is captured', "
@@ -86,6 +98,16 @@ class Thresholds:
     values: NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """An analyzer of a raw column, and the graph's inputs for its terms (or their columns) and their counts."""
+
+    column: int
+    analyzer: Analyzer
+    terms: Var
+    counts: Var
+
+
 class Context:
     """The state of one lowering. Lowerings call its methods; `capture` reads what was gathered."""
 
@@ -100,6 +122,8 @@ class Context:
         self.ties: list[Var] = []
         self.bounds: dict[int, Bounds] = {}
         self.domains: dict[int, Bounds] = {}
+        self.raw = Table(())
+        self.analyses: list[Analysis] = []
         self._path: list[str] = []
 
     @property
@@ -196,17 +220,59 @@ class Context:
     def read_block(self, estimator: object, block: Block) -> Var:
         """The tensor of a block, noting which raw columns the model reads."""
         self._note_block(estimator, block)
+        self._note_matrix(block)
         return block.var
+
+    def analyze(self, block: Block, analyzer: Analyzer) -> tuple[int, Analysis]:
+        """The terms of the raw column of `block` under an analyzer, and the number of that analysis.
+
+        `input` and `matrix_width` of `analyzer` are filled in. Vectorizers that cut a column alike share the inputs.
+        """
+        origin = block.origins[0]
+        if origin is None:
+            raise ValueError("a block to analyze is a raw column")
+        self.note_read([origin])
+        for number, known in enumerate(self.analyses):
+            alike = replace(known.analyzer, input=analyzer.input, matrix_width=analyzer.matrix_width)
+            if known.column == origin.column and alike == analyzer:
+                return number, known
+        number = len(self.analyses)
+        analyzer = replace(analyzer, input=number)
+        names = ("N", f"T{number}")
+        element = np.str_ if analyzer.hashing is None else np.int64
+        found = Analysis(
+            origin.column,
+            analyzer,
+            spox.argument(spox.Tensor(element, names)),
+            spox.argument(spox.Tensor(np.float64, names)),
+        )
+        self.analyses.append(found)
+        return number, found
+
+    def read_terms(self, estimator: object, block: Block, source: Terms) -> Terms:
+        """What a block of terms holds, noting that the model reads it."""
+        self._note_block(estimator, block)
+        return source
 
     def read_vector(self, estimator: object, block: Block) -> Var:
         """The one column of a block of width 1 as a tensor `[N]`, noting that the model reads it."""
         self._note_block(estimator, block)
+        self._note_matrix(block)
         return block.vector
 
     def read_index(self, estimator: object, block: Block, source: OneHot) -> Var:
         """The index int64 `[N]` of a one-hot block, noting that the model reads it."""
         self._note_block(estimator, block)
         return source.index
+
+    def _note_matrix(self, block: Block) -> None:
+        """Remember that the graph makes a matrix of the terms of a block."""
+        if isinstance(block.source, Terms):
+            known = self.analyses[block.source.analysis]
+            width = max(known.analyzer.matrix_width, block.source.width)
+            self.analyses[block.source.analysis] = dataclass_replace(
+                known, analyzer=replace(known.analyzer, matrix_width=width)
+            )
 
     def _note_block(self, estimator: object, block: Block) -> None:
         if block.refusal is not None:

@@ -55,6 +55,31 @@ class OneHot:
     index: Var
 
 
+@dataclass(frozen=True, eq=False)
+class Terms:
+    """A float64 matrix `[N, w]` of which each row states the columns that are not 0.
+
+    `index` int64 `[N, T]`: columns, each once a row; `w` for a place that belongs to none. `values` float64
+    `[N, T]`, 0 there. `width`: w. `analysis`: the number of the analyzer they come from. A linear model gathers its
+    coefficients by `index` instead of multiplying a matrix that is nearly all zeros.
+    """
+
+    index: Var
+    values: Var
+    width: int
+    analysis: int
+
+    def matrix(self) -> Var:
+        """The matrix `[N, w]`."""
+        rows = op.gather(op.shape(self.index), constant([0], np.int64))
+        shape = op.concat([rows, constant([self.width + 1], np.int64)], axis=0)
+        empty = op.expand(constant(0.0), shape)
+        filled = op.scatter_elements(empty, self.index, self.values, axis=1, reduction="add")
+        return op.slice(
+            filled, constant([0], np.int64), constant([self.width], np.int64), constant([1], np.int64)
+        )
+
+
 @dataclass(frozen=True)
 class Block:
     """Some columns of one kind: `picks` of the columns of `source`, in that order.
@@ -64,7 +89,7 @@ class Block:
     holds at this point (`TEXT` for text), which decides how it rounds. `origins` has one entry a column.
     """
 
-    source: Var | OneHot
+    source: Var | OneHot | Terms
     source_width: int
     picks: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -87,6 +112,8 @@ class Block:
         """The columns as one tensor `[N, width]`."""
         if isinstance(self.source, OneHot):
             return _materialize(self.source.index, self.picks)
+        if isinstance(self.source, Terms):
+            return replace(self, source=self.source.matrix()).var
         if self.picks == tuple(range(self.source_width)):
             return self.source
         return op.gather(self.source, constant(self.picks, np.int64), axis=1)
@@ -96,7 +123,7 @@ class Block:
         """The one column of a block of width 1 as a tensor `[N]`."""
         if self.width != 1:
             raise ValueError(f"a block of {self.width} columns is no vector")
-        if isinstance(self.source, OneHot):
+        if isinstance(self.source, OneHot | Terms):
             return op.reshape(self.var, constant([-1], np.int64))
         return op.gather(self.source, constant(self.picks[0], np.int64), axis=1)
 
@@ -109,7 +136,10 @@ class Block:
 
     @staticmethod
     def of(
-        var: Var | OneHot, width: int, dtype: Any = np.float64, origins: Sequence[Origin | None] | None = None
+        var: Var | OneHot | Terms,
+        width: int,
+        dtype: Any = np.float64,
+        origins: Sequence[Origin | None] | None = None,
     ) -> Block:
         """A block of all `width` columns of `var`; without `origins`, of no one raw column."""
         return Block(
@@ -127,11 +157,13 @@ class Table:
     """An ordered sequence of columns, as a transformer receives or returns them, in blocks of one kind.
 
     `sparse`: the library holds it as a sparse matrix. Graphs hold it as dense, but some arithmetic differs:
-    scikit-learn multiplies sparse columns by 1/scale where it divides dense ones by scale.
+    scikit-learn multiplies sparse columns by 1/scale where it divides dense ones by scale. `flat`: it is one column
+    held as a sequence of values, a Series or a list, which is what vectorizers of text read.
     """
 
     blocks: tuple[Block, ...]
     sparse: bool = False
+    flat: bool = False
 
     @property
     def width(self) -> int:
@@ -149,6 +181,22 @@ class Table:
     @property
     def has_text(self) -> bool:
         return any(block.is_text for block in self.blocks)
+
+    @property
+    def terms(self) -> Terms | None:
+        """What the table is, if it is terms and nothing else, in their order."""
+        if len(self.blocks) != 1:
+            return None
+        source = self.blocks[0].source
+        whole = isinstance(source, Terms) and self.blocks[0].picks == tuple(range(source.width))
+        return source if isinstance(source, Terms) and whole else None
+
+    def with_terms(self, values: Var, dtype: Any) -> Table:
+        """The same terms with other values, held as `dtype`; only for a table of nothing else."""
+        if self.terms is None:
+            raise ValueError("the table holds more than terms")
+        source = replace(self.terms, values=values)
+        return replace(self, blocks=(replace(self.blocks[0], source=source, dtype=np.dtype(dtype)),))
 
     @property
     def number_dtype(self) -> np.dtype[Any]:

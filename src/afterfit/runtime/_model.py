@@ -47,13 +47,14 @@ class Model:
 
     Pure: an answer depends on the row alone, not on earlier calls; rows answered together may differ from rows
     answered alone in the last bit of a sum. Methods may be called from several threads.
-    Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; rows that do not fit
-    the schema raise `SchemaError`, which lists every mistake.
+    Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; for a model of one column
+    of text also as a list of str, a Series or a 1-D array. Rows that do not fit the schema raise `SchemaError`, which
+    lists every mistake.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle
-        self._session = GraphSession(bundle.graph, threads)
+        self._session = GraphSession(bundle.graph, threads, analyzed=bundle.schema.analyzed)
 
     @property
     def name(self) -> str:
@@ -149,7 +150,8 @@ class Model:
         if output is None:
             methods = ", ".join(sorted(self.manifest.entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
-        packed = self.decoder.decode_rows(X) if isinstance(X, list) else self._packer.pack(X)
+        is_rows = isinstance(X, list) and not any(isinstance(row, str) for row in X)
+        packed = self.decoder.decode_rows(X) if is_rows else self._packer.pack(X)
         answer = self._session.run(packed, [output])[output]
         return decoded_texts(answer) if self._is_text_table(output) else answer
 

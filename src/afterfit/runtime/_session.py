@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from afterfit.errors import BundleError
+from afterfit.runtime._terms import TextInputs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
-    from afterfit.schema import Packed
+    from afterfit.schema import Analyzer, Column, Packed
 
 CHUNK_ROWS = 2048
 """Rows in one call of ONNX Runtime: enough to amortise the call, few enough that intermediates stay in cache."""
@@ -34,12 +38,19 @@ class GraphSession:
     """A graph ready to run, on at most `threads` threads.
 
     Rows are independent, so large inputs are cut into chunks of `CHUNK_ROWS` that run side by side, each on one
-    thread: that scales better than threads inside operators, and leaves nothing spinning afterwards.
+    thread: that scales better than threads inside operators, and leaves nothing spinning afterwards. `analyzed`:
+    the columns of text that reach the graph as terms; chunks are then as small as their terms demand.
 
     Raises `BundleError` where this version of ONNX Runtime refuses the graph.
     """
 
-    def __init__(self, graph: bytes, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        threads: int | None = None,
+        *,
+        analyzed: Sequence[tuple[Column, Analyzer]] = (),
+    ) -> None:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -70,23 +81,44 @@ class GraphSession:
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
         self.threads = threads or available_cores()
         self._pool: ThreadPoolExecutor | None = None
+        self._texts = TextInputs(analyzed, CHUNK_ROWS) if analyzed else None
 
     def run(self, packed: Packed, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
         """Run the graph on packed inputs; the named outputs, rows in the order given."""
         names = list(outputs)
-        rows = next(iter(packed.values())).shape[0]
-        if rows <= CHUNK_ROWS:
-            return dict(zip(names, self._session.run(names, packed), strict=True))
-        chunks = [
-            {name: array[start : start + CHUNK_ROWS] for name, array in packed.items()}
-            for start in range(0, rows, CHUNK_ROWS)
-        ]
+        order: list[np.ndarray[Any, np.dtype[np.intp]]] = []
+        chunks = _cut(packed) if self._texts is None else self._texts.chunks(packed, order)
         parts = self._map(names, chunks)
+        if order:
+            back = np.argsort(np.concatenate(order))
+            return {name: np.concatenate([part[i] for part in parts])[back] for i, name in enumerate(names)}
+        if len(parts) == 1:
+            return dict(zip(names, parts[0], strict=True))
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
 
-    def _map(self, names: list[str], chunks: list[Packed]) -> list[list[np.ndarray[Any, Any]]]:
-        if self.threads == 1:
-            return [self._session.run(names, chunk) for chunk in chunks]
+    def _map(self, names: list[str], chunks: Iterable[Packed]) -> list[list[np.ndarray[Any, Any]]]:
+        """The outputs of each chunk, in order. Few chunks exist at a time, however many there are."""
+        parts: list[list[np.ndarray[Any, Any]]] = []
+        waiting: deque[Future[list[np.ndarray[Any, Any]]]] = deque()
+        chunks = iter(chunks)
+        first = next(chunks)
+        second = next(chunks, None) if self.threads > 1 else None
+        if second is None:
+            return [self._session.run(names, chunk) for chunk in chain([first], chunks)]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="afterfit")
-        return list(self._pool.map(lambda chunk: self._session.run(names, chunk), chunks))
+        for chunk in chain([first, second], chunks):
+            waiting.append(self._pool.submit(self._session.run, names, chunk))
+            if len(waiting) > self.threads + 1:
+                parts.append(waiting.popleft().result())
+        return parts + [run.result() for run in waiting]
+
+
+def _cut(packed: Packed) -> Iterator[Packed]:
+    """The rows in chunks of `CHUNK_ROWS`; at least one, even of no rows."""
+    rows = next(iter(packed.values())).shape[0]
+    if rows <= CHUNK_ROWS:
+        yield packed
+        return
+    for start in range(0, rows, CHUNK_ROWS):
+        yield {name: array[start : start + CHUNK_ROWS] for name, array in packed.items()}

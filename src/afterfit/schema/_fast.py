@@ -50,6 +50,7 @@ class _Reader:
     """What `build_reader` returns; a decoded row holds numbers, texts, integers and ignored values, in this order."""
 
     __slots__ = (
+        "_analyzed",
         "_checks",
         "_decode",
         "_first_ignored",
@@ -75,6 +76,9 @@ class _Reader:
         self._nullable_text = any(rule.nullable for rule in texts)
         self._row_colons = _count_colons(rule.column.name for rule in (*numbers, *texts, *integers))
         self._ignored_colons = [_count_colons([name]) for name in ignored]
+        self._analyzed = [
+            (position, rule) for position, rule in enumerate(texts, start=len(numbers)) if rule.readers
+        ]
         self._checks = [
             (name, position, rule)
             for name, group in (("number", numbers), ("integer", integers))
@@ -92,6 +96,9 @@ class _Reader:
             body.count(b":") != 1 + self._row_colons * len(rows) and self._repeats_a_key(body, rows)
         ):
             raise DoubtfulError
+        for position, rule in self._analyzed:
+            if not all(rule.vouch_for_text(row[position]) for row in rows):
+                raise DoubtfulError
         # U+001A can only come escaped, since JSON forbids control characters in strings.
         packed = self._pack(rows, respell=escapes and b"\\u001" in body)
         for name, position, rule in self._checks:

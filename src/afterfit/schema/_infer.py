@@ -44,8 +44,9 @@ class InferredColumn:
 class InferredTable:
     """The columns of `X` in order.
 
-    `named` is False for 2-D arrays, whose columns are called x0, x1, ... as scikit-learn does. `source` is
-    the kind of table: `pandas`, `polars`, `pyarrow`, `frame` (another kind of DataFrame), `array` or `rows`.
+    `named` is False for 2-D arrays, whose columns are called x0, x1, ... as scikit-learn does, and for texts that are
+    no table. `source` is the kind of table: `pandas`, `polars`, `pyarrow`, `frame` (another kind of DataFrame),
+    `array`, `rows`, or `series` for a list of str, a Series or a 1-D array of strings.
     """
 
     columns: tuple[InferredColumn, ...]
@@ -55,7 +56,8 @@ class InferredTable:
 
 
 def infer_table(X: object) -> InferredTable:
-    """Infer the columns of `X`: a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts.
+    """Infer the columns of `X`: a DataFrame (pandas, polars, pyarrow), a 2-D array, a list of dicts, or
+    texts: a list of str, a Series or a 1-D array of strings, a table of one column, called as the Series or `text`.
 
     Columns no graph can hold are reported with a `refusal`, not raised, since a model need not read them.
     `X` is not changed. Raises `ArgumentError` where `X` is no such table, or column names repeat.

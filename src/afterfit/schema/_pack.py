@@ -28,7 +28,8 @@ def pack_table(schema: Schema, X: object) -> Packed:
     """Check a table against `schema` and pack it; `X` as in `infer_table`, and not changed.
 
     Columns of a DataFrame are found by name, and columns the schema does not know are ignored; columns of an
-    array are taken by position, and their number must be that of the schema. A list of dicts is read as
+    array are taken by position, and their number must be that of the schema; texts (a list of str, a Series) are a
+    table of one column that fits any name. A list of dicts is read as
     `RowDecoder.decode_rows` reads it.
 
     Raises `SchemaError` with every mistake (up to 1,000), and `ArgumentError` where `X` is no table.
@@ -136,7 +137,7 @@ def _place(schema: Schema, table: TableData) -> dict[str, int]:
                     CellError(
                         None,
                         None,
-                        f"an array of {len(schema.columns)} columns",
+                        f"{'an array' if table.source == 'array' else 'a table'} of {len(schema.columns)} columns",
                         f"{len(table.names)} columns",
                         "send the columns of the schema in their order, or a DataFrame",
                     )

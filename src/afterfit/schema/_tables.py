@@ -18,16 +18,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-Source = Literal["pandas", "polars", "pyarrow", "frame", "array", "rows"]
+Source = Literal["pandas", "polars", "pyarrow", "frame", "array", "rows", "series"]
 
-ACCEPTED = "a DataFrame (pandas, polars or pyarrow), a 2-D numpy array or a list of dicts"
+ACCEPTED = (
+    "a DataFrame (pandas, polars or pyarrow), a 2-D numpy array, a list of dicts, "
+    "or texts: a list of str or a Series"
+)
+SERIES_NAME = "text"
+"""What the one column of texts without a name of their own is called."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableData:
     """A table whose columns are read when asked for, so that columns nobody needs cost nothing.
 
-    `named` is False for arrays, whose columns are called x0, x1, ... as scikit-learn calls them.
+    `named` is False for arrays, whose columns are called x0, x1, ... as scikit-learn calls them, and for texts that
+    are no table: a list of str, a Series or a 1-D array (`series`), which have one column.
     """
 
     names: tuple[str, ...]
@@ -37,15 +43,17 @@ class TableData:
 
     @property
     def named(self) -> bool:
-        return self.source != "array"
+        return self.source not in {"array", "series"}
 
 
 def open_table(X: object) -> TableData:
     """Recognize `X`. Raises `ArgumentError` where it is no table, or its columns cannot be told apart."""
-    if isinstance(X, np.ndarray):
-        return _open_array(X)
     if is_rows(X):
         return _open_rows(X)
+    if is_texts(X):
+        return _open_texts(X)
+    if isinstance(X, np.ndarray):
+        return _open_array(X)
     if _is_instance(X, "pandas", "DataFrame"):
         from afterfit.schema._pandas import read_series
 
@@ -78,6 +86,48 @@ def is_rows(X: object) -> bool:
         and not isinstance(X, str | bytes | bytearray | memoryview)
         and all(isinstance(row, Mapping) for row in X)
     )
+
+
+def is_texts(X: object) -> bool:
+    """Whether `X` is a list, tuple or 1-D array with a string in it, or a Series of strings."""
+    if isinstance(X, np.ndarray):
+        return X.ndim == 1 and not isinstance(X, np.ma.MaskedArray) and _holds_text(X.tolist())
+    if isinstance(X, list | tuple):
+        return _holds_text(X)
+    if _is_instance(X, "pandas", "Series") or _is_instance(X, "polars", "Series"):
+        series: Any = X
+        return _read_texts(series).kind == "string"
+    return False
+
+
+def _holds_text(values: Iterable[object]) -> bool:
+    return any(isinstance(value, str) for value in values)
+
+
+def texts_name(X: object) -> str:
+    """What the one column of texts is called: as the Series, or `text`."""
+    name: Any = getattr(X, "name", None)
+    return SERIES_NAME if name is None or name == "" else column_names([name])[0]
+
+
+def _open_texts(X: object) -> TableData:
+    column = _read_texts(X)
+    return TableData((column.name,), column.rows, "series", lambda _: column)
+
+
+def _read_texts(X: Any) -> ColumnData:
+    name = texts_name(X)
+    if _is_instance(X, "pandas", "Series"):
+        from afterfit.schema._pandas import read_series
+
+        return read_series(name, X)
+    if _is_instance(X, "polars", "Series"):
+        import narwhals.stable.v2 as nw
+
+        from afterfit.schema._narwhals import read_series as read_any_series
+
+        return read_any_series(name, nw.from_native(X, series_only=True))
+    return from_objects(name, list(X))
 
 
 def column_names(names: Iterable[object]) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ ColumnType = LogicalType | Literal["any"]
 InputName = Literal["number", "text", "integer"]
 """The inputs that many columns share."""
 Scalar = str | int | float | bool
+TokenPattern = Literal[r"\b\w\w+\b", r"\b\w+\b", r"\S+"]
+"""The words of a text: runs of at least two, or of at least one, of the characters of words; or of any but spaces."""
 
 Packed = dict[str, np.ndarray[Any, Any]]
 """Input name to array: `number` float64 `[N, a]`, `text` object of str `[N, b]`, `integer` int64 `[N, c]`.
@@ -117,6 +119,44 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         )
 
 
+class Hashing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Terms are told apart by their MurmurHash3 alone: each belongs to one of `features` columns.
+
+    `signed`: a term whose hash is negative counts as -1.
+    """
+
+    features: int
+    signed: bool
+
+
+class Analyzer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How the text of a column is cut into terms, which reach the graph with their counts. Since format 2.
+
+    `kind`: n-grams of words, of characters, or of characters within words (`char_wb`). `unicode`: the version of
+    Unicode whose tables say what a word and a lower case are. `input`: the number of the graph's inputs,
+    `terms0` and `counts0` for 0; `columns0` and `counts0` where there is `hashing`. `matrix_width`: how wide the
+    widest matrix is that the graph makes of the terms, 0 if it makes none; who runs the graph on few enough
+    rows at a time bounds its memory by it.
+    """
+
+    kind: Literal["word", "char", "char_wb"]
+    lowercase: bool
+    strip_accents: Literal["ascii", "unicode"] | None
+    token_pattern: TokenPattern | None
+    stop_words: tuple[str, ...] | None
+    ngram_range: tuple[int, int]
+    hashing: Hashing | None
+    unicode: str
+    input: int
+    matrix_width: int
+
+    @property
+    def inputs(self) -> tuple[str, str]:
+        """The names of its two inputs of the graph."""
+        terms = "terms" if self.hashing is None else "columns"
+        return f"{terms}{self.input}", f"counts{self.input}"
+
+
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One raw column.
 
@@ -135,6 +175,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     range: tuple[float | str, float | str] | None = None
     example: Scalar | None = None
     bounds: Bounds | None = None
+    analyzers: tuple[Analyzer, ...] | None = None
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -169,6 +210,12 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         """The columns of one packed input, by position."""
         found = [column for column in self.columns if column.input == name]
         return tuple(sorted(found, key=lambda column: column.position or 0))
+
+    @property
+    def analyzed(self) -> tuple[tuple[Column, Analyzer], ...]:
+        """Every analyzer with its column, by the number of its inputs."""
+        found = [(column, analyzer) for column in self.columns for analyzer in column.analyzers or ()]
+        return tuple(sorted(found, key=lambda pair: pair[1].input))
 
     def output(self, name: str) -> Output | None:
         """The output called `name`, or None."""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from afterfit.schema._mistakes import BareWord, MisfitError, clip, is_missing, name_list, show
+from afterfit.schema._terms import TermReader
 from afterfit.schema._types import FLOAT_EXACT, MISSING_TEXT, encode_text
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Rule:
     None where every value is. `missing`: how a missing value is packed. Immutable once built.
     """
 
-    __slots__ = ("closed", "column", "expected", "high", "low", "missing", "nullable", "wanted")
+    __slots__ = ("closed", "column", "expected", "high", "low", "missing", "nullable", "readers", "wanted")
 
     def __init__(self, column: Column) -> None:
         self.column = column
@@ -68,6 +69,7 @@ class Rule:
         self.closed: frozenset[Any] | None = None
         if column.categories is not None and not column.categories.open:
             self.closed = frozenset(self._pack_category(value) for value in column.categories.values)
+        self.readers = tuple(TermReader(analyzer) for analyzer in column.analyzers or ())
         self.wanted = self._describe()
         self.expected = self.wanted + (" or null" if self.nullable else "")
 
@@ -99,6 +101,10 @@ class Rule:
             words = self.column.bounds.in_words()
             return f"{noun} of {words}" if words.startswith("at ") else f"{noun} {words}"
         return "true or false" if kind == "boolean" else "a string"
+
+    def vouch_for_text(self, text: str) -> bool:
+        """Whether the analyzers of the column certainly accept the text."""
+        return all(reader.vouch(text) for reader in self.readers)
 
     def read(self, value: object) -> Any:
         """The packed form of one value: float, int (`integer` input) or str (`text` input).
@@ -132,7 +138,7 @@ class Rule:
 
     def _read_plain(self, value: object) -> float | str | None:
         """What the rest of `read` would answer, for most values at once; None where it has to be asked."""
-        if self.closed is not None:
+        if self.closed is not None or self.readers:
             return None
         kind = self.column.type
         if type(value) is float and kind == "float" and self.low <= value <= self.high:
@@ -162,6 +168,8 @@ class Rule:
             raise MisfitError(
                 self.expected, show(value), "send valid Unicode: this string has half of a surrogate pair"
             ) from None
+        for reader in self.readers:
+            reader.check(text)
         return encode_text(text)
 
     def _read_float(self, value: object) -> float:

@@ -47,12 +47,14 @@ def invert_pipeline(estimator: Any, values: Var, context: Context) -> Var:
 @lowers("sklearn.compose.ColumnTransformer")
 def lower_column_transformer(estimator: Any, X: Table, context: Context) -> Table:
     returned = []
-    for name, transformer, _ in estimator.transformers_:
+    for name, transformer, selected in estimator.transformers_:
         with context.inside(name):
             indices = list(estimator._transformer_to_input_indices[name])  # noqa: SLF001 - no public equivalent
             if len(indices) == 0 or _is_drop(transformer):
                 continue
             received = X.select(_positions(estimator, indices, X, context))
+            if isinstance(selected, str | int | np.integer) and not isinstance(transformer, str):
+                received = replace(received, flat=True)
             returned.append(_apply(estimator, name, transformer, received, context))
     stacked = _stack(estimator, returned)
     return replace(stacked, sparse=bool(getattr(estimator, "sparse_output_", False)))
@@ -110,6 +112,8 @@ def _apply(estimator: Any, name: str, transformer: Any, X: Table, context: Conte
     if weight is None:
         return table
     blocks = []
+    if table.terms is not None and np.result_type(table.number_dtype, weight) == np.float64:
+        return table.with_terms(op.mul(table.terms.values, constant(weight)), np.float64)
     for block in table.blocks:
         if block.is_text:
             raise context.refuse(estimator, "it multiplies text by a weight", "Encode the text columns first")

@@ -11,7 +11,16 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Block, Classification, Labels, OneHot, Regression, Table, constant
+from afterfit.lowering._table import (
+    Block,
+    Classification,
+    Labels,
+    OneHot,
+    Regression,
+    Table,
+    Terms,
+    constant,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,7 +112,7 @@ def lower_ridge_classifier(estimator: Any, X: Table, context: Context) -> Classi
 def weighted_sums(
     estimator: Any, X: Table, coefficients: NDArray[Any], intercept: Any, context: Context
 ) -> Var:
-    """`X @ coefficients.T + intercept` `[N, k]`, with the coefficients of one-hot columns gathered."""
+    """`X @ coefficients.T + intercept` `[N, k]`, with the coefficients of one-hot columns and terms gathered."""
     if X.width == 0:
         raise context.refuse(estimator, "it receives no columns", "Select at least one column")
     weights = np.atleast_2d(coefficients)
@@ -116,9 +125,12 @@ def weighted_sums(
     for block in X.blocks:
         columns = range(start, start + block.width)
         start += block.width
-        if isinstance(block.source, OneHot):
+        if isinstance(block.source, OneHot | Terms):
             rows = np.zeros((block.source_width + 1, len(weights)))
             np.add.at(rows, list(block.picks), weights[:, columns].T)
+            if isinstance(block.source, Terms):
+                terms.append(_gathered_sums(context.read_terms(estimator, block, block.source), rows))
+                continue
             terms.append(
                 op.gather(constant(rows), context.read_index(estimator, block, block.source), axis=0)
             )
@@ -130,6 +142,16 @@ def weighted_sums(
         terms.insert(0, op.matmul(matrix, constant(weights[:, np.array(dense_columns)].T)))
     total = terms[0] if len(terms) == 1 else op.sum(terms)
     return op.add(total, constant(np.broadcast_to(np.ravel(intercept), (len(weights),))))
+
+
+def _gathered_sums(source: Terms, rows: NDArray[np.float64]) -> Var:
+    """The product `[N, k]` of the matrix `[N, w]` with `rows` `[w + 1, k]`, whose last row is 0."""
+    if rows.shape[1] == 1:
+        products = op.mul(source.values, op.gather(constant(rows[:, 0]), source.index))
+        return op.reduce_sum(products, constant([1], np.int64))
+    gathered = op.gather(constant(rows), source.index, axis=0)
+    sums = op.matmul(op.unsqueeze(source.values, constant([1], np.int64)), gathered)
+    return op.squeeze(sums, constant([1], np.int64))
 
 
 def _scores(estimator: Any, X: Table, context: Context) -> Var:

@@ -49,10 +49,16 @@ def lower_complement_nb(estimator: Any, X: Table, context: Context) -> Classific
 @lowers("sklearn.naive_bayes.BernoulliNB")
 def lower_bernoulli_nb(estimator: Any, X: Table, context: Context) -> Classification:
     if estimator.binarize is not None:
-        matrix = context.numbers(estimator, X)
         threshold = np.asarray(estimator.binarize, dtype=X.number_dtype)
-        binary = op.cast(op.greater(matrix, constant(threshold)), to=np.float64)
-        X = Table.of(binary, X.width)
+
+        def binarize(values: Var) -> Var:
+            return op.cast(op.greater(values, constant(threshold)), to=np.float64)
+
+        found = X.terms if threshold >= 0 else None
+        if found is None:
+            X = Table.of(binarize(context.numbers(estimator, X)), X.width)
+        else:
+            X = X.with_terms(binarize(found.values), np.float64)
     absent = np.log(1 - np.exp(estimator.feature_log_prob_))
     weights = estimator.feature_log_prob_ - absent
     start = estimator.class_log_prior_ + absent.sum(axis=1)
