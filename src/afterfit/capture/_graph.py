@@ -10,6 +10,7 @@ import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.capture._forgotten import check_categories
 from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
     TEXT,
@@ -111,6 +112,7 @@ def _lower(
     context = Context(raw)
     lowered = _lower_steps(reference, _raw_table(table, members, arguments), context)
     outputs, results = _results(reference, lowered, context)
+    check_categories(context.learned, table)
     columns = tuple(
         msgspec.structs.replace(
             _column(column, context.learned.get(i), members, i), bounds=context.bounds.get(i)

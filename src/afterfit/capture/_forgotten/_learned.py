@@ -1,0 +1,190 @@
+"""What the model learned, held against the values of `X`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from afterfit.capture._forgotten._clues import clues
+from afterfit.capture._forgotten._findings import Finding
+from afterfit.lowering import public_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from afterfit.capture._forgotten._clues import Clue
+    from afterfit.capture._forgotten._rows import NumberColumn, Rows
+    from afterfit.lowering import Context
+
+Verdict = Literal["fits", "unlikely", "impossible"]
+
+POINTS_NEEDED = 3
+"""Fewer thresholds or centres than this may lie anywhere in a column of few values."""
+
+OUTSIDE_COVER = 0.5
+"""Share of the values of `X` outside the range of all training rows. A held-out row lies outside the range of n
+training rows with probability 2 / (n + 1); time may move a column, not most of them past all it ever was."""
+
+ONE_SIDE = 0.95
+"""Share of the distinct values of `X` beyond all thresholds, on one side of them."""
+
+OUTSIDE_POINTS = 0.3
+"""Share of thresholds outside the range of `X`; 0 on the training rows, about 2 / (n + 1) on n others of them."""
+
+ROWS_FOR_SHARES = 50
+DISTANCE = 3.0
+"""Means this many standard deviations apart. Two halves of one distribution are 0.1 apart, sorted halves 1.7."""
+
+RATIO = 5.0
+"""Standard deviations of a column this many times apart."""
+
+ROWS_FOR_NARROW = 30
+"""A few rows from the top of a sorted file are honestly narrower than all of them."""
+
+
+@dataclass(frozen=True)
+class _Judged:
+    verdict: Verdict
+    sentence: str
+
+
+def learned_findings(context: Context, rows: Rows) -> list[Finding]:
+    """Columns whose values in `X` lie elsewhere than what the model learned of them, if most of them do."""
+    judged: dict[int, _Judged] = {}
+    by_position = {column.position: column for column in rows.columns}
+    for clue in clues(context):
+        column = by_position.get(clue.column)
+        if column is None or not _varies(column):
+            continue
+        found = _judge(clue, column)
+        if found is None:
+            continue
+        known = judged.get(clue.column)
+        if known is None or _RANK[found.verdict] > _RANK[known.verdict]:
+            judged[clue.column] = found
+    return _majority(judged.values()) + spectrum_findings(context, rows)
+
+
+_RANK: dict[Verdict, int] = {"fits": 0, "unlikely": 1, "impossible": 2}
+
+
+def _majority(judged: Iterable[_Judged]) -> list[Finding]:
+    held = list(judged)
+    for verdicts, contradiction in (({"impossible"}, True), ({"impossible", "unlikely"}, False)):
+        against = [one for one in held if one.verdict in verdicts]
+        if len(against) * 2 > len(held):
+            share = f" (so in {len(against)} of {len(held)} columns)" if len(held) > 1 else ""
+            shown = next((one for one in against if one.verdict == "impossible"), against[0])
+            return [Finding(shown.sentence + share, "scaler", contradiction=contradiction)]
+    return []
+
+
+def _varies(column: NumberColumn) -> bool:
+    known = column.known
+    return len(known) > 0 and bool(known.min() < known.max())
+
+
+def _judge(clue: Clue, column: NumberColumn) -> _Judged | None:
+    if clue.points is not None:
+        return _judge_points(clue, column)
+    return _judge_moments(clue, column)
+
+
+def _judge_points(clue: Clue, column: NumberColumn) -> _Judged | None:
+    points, values = clue.points, column.known
+    if points is None or (len(points) < POINTS_NEEDED and not clue.covers):
+        return None
+    low, high, span = float(points.min()), float(points.max()), float(np.ptp(values))
+    slack = 1e-6 * (span + max(abs(low), abs(high)))
+    least, most = float(values.min()) - slack, float(values.max()) + slack
+    between = f"{low:.6g} and {high:.6g}, and in X it runs from {values.min():.6g} to {values.max():.6g}"
+    sentence = f"{_of(clue, column)} {between}"
+    if low > most or high < least:
+        return _Judged("impossible", sentence)
+    if clue.covers:
+        outside = float(np.mean((values < low - slack) | (values > high + slack)))
+        if outside > OUTSIDE_COVER:
+            return _Judged("impossible", f"{sentence}, {outside:.0%} of its values outside")
+        return _Judged("fits", sentence)
+    distinct = np.unique(values)
+    beyond = max(float(np.mean(distinct < low - slack)), float(np.mean(distinct > high + slack)))
+    if beyond > ONE_SIDE:
+        return _Judged("unlikely", f"{sentence}, {beyond:.0%} of its values on one side")
+    share = float(np.mean((points < least) | (points > most)))
+    if share > OUTSIDE_POINTS and len(values) >= ROWS_FOR_SHARES:
+        return _Judged("unlikely", f"{sentence}, with {share:.0%} of what it learned outside")
+    return _Judged("fits", sentence)
+
+
+def _of(clue: Clue, column: NumberColumn) -> str:
+    return clue.what.format(repr(column.name))
+
+
+def _judge_moments(clue: Clue, column: NumberColumn) -> _Judged | None:
+    values = column.known
+    mean, deviation = float(values.mean()), float(values.std())
+    learned = clue.deviation if clue.deviation is not None else deviation
+    if clue.mean is None or deviation == 0 or learned == 0:
+        return None
+    distance = abs(clue.mean - mean) / np.hypot(learned, deviation) * np.sqrt(2)
+    narrow = deviation / learned
+    sentence = (
+        f"{clue.what} say mean {clue.mean:.6g}"
+        + (f" and deviation {clue.deviation:.6g}" if clue.deviation is not None else "")
+        + f" for {column.name!r}, which has mean {mean:.6g} and deviation {deviation:.6g} in X"
+    )
+    wide = narrow > RATIO or (narrow < 1 / RATIO and len(values) >= ROWS_FOR_NARROW)
+    return _Judged("unlikely" if distance > DISTANCE or wide else "fits", sentence)
+
+
+SPECTRUM = 10.0
+"""How far two singular values may part, each relative to the largest, before two tables are of different scales."""
+
+
+def spectrum_findings(context: Context, rows: Rows) -> list[Finding]:
+    """A LinearRegression keeps the singular values of its centred training rows: they tell of its scales."""
+    found = []
+    for step in context.steps:
+        if public_name(step.estimator) != "sklearn.linear_model.LinearRegression":
+            continue
+        origins = step.received.origins
+        columns = [rows[origin.column] for origin in origins if origin is not None and origin.verbatim]
+        held = [column.values for column in columns if column is not None]
+        learned = np.asarray(getattr(step.estimator, "singular_", ()), dtype=np.float64)
+        if not held or len(held) != len(origins) or learned.ndim != 1 or len(learned) == 0:
+            continue
+        matrix = np.stack(held, axis=1)
+        matrix = matrix[~np.isnan(matrix).any(axis=1)]
+        if len(matrix) >= max(ROWS_FOR_SHARES, 3 * len(held)) and len(held) <= _WIDEST:
+            found += _compare_spectra(step.estimator, learned, matrix)
+    return found
+
+
+_WIDEST = 500
+
+
+def _compare_spectra(estimator: Any, learned: Any, matrix: Any) -> list[Finding]:
+    if estimator.fit_intercept:
+        matrix = matrix - matrix.mean(axis=0)
+    values = np.linalg.svd(matrix, compute_uv=False)
+    trusted = min(int(estimator.rank_), int((values > values[0] * 1e-12).sum()))
+    if trusted == 0 or learned[0] <= 0:
+        return []
+    fitted_rows = float((learned**2).sum() / ((values**2).sum() / len(matrix)))
+    shape = np.log(learned[:trusted] / learned[0]) - np.log(values[:trusted] / values[0])
+    apart = float(np.exp(np.abs(shape).max()))
+    if fitted_rows >= estimator.rank_ / 3 and apart <= SPECTRUM:
+        return []
+    if fitted_rows < estimator.rank_ / 3:
+        evidence = (
+            f"its singular_ values say that it was fitted on {fitted_rows:.2g} rows of the spread of X, "
+            f"and it has {estimator.rank_} coefficients"
+        )
+    else:
+        evidence = (
+            f"its singular_ values run over a factor {learned[0] / learned[trusted - 1]:.3g}, and those of X "
+            f"over {values[0] / values[trusted - 1]:.3g}"
+        )
+    return [Finding(evidence, "scaler")]
