@@ -95,10 +95,8 @@ def value_findings(
 ) -> list[Finding]:
     """All findings about values: learned ones, missing ones, the looks of `X`, the score."""
     rows = read_rows(lowered, packed)
-    found = learned_findings(lowered.context, rows)
-    found += saturation_findings(reference, lowered, packed, y)
-    found += look_findings(rows)
-    found += missing_findings(lowered.context, rows)
+    found = learned_findings(lowered.context, rows) + look_findings(rows)
+    found += missing_findings(lowered.context, rows) + saturation_findings(reference, lowered, packed, y)
     answers = _answers(reference, lowered, frame, y)
     return found if answers is None else found + score_findings(reference, answers, rows)
 

@@ -24,12 +24,14 @@ IQR_OF_NORMAL = 1.3489795003921634
 class Points:
     """Points `[k, w]` that lie within the range of the training rows, such as support vectors or centres.
 
-    `covers`: they also reach its ends, as all training rows together do.
+    `covers`: they also reach its ends, as all training rows together do. `decimals`: where the training rows are
+    decimals of few places, so are they, being values of these rows or halfway between two.
     """
 
     values: NDArray[np.float64]
     covers: bool
     what: str
+    decimals: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Clue:
     column: int
     points: NDArray[np.float64] | None = None
     covers: bool = False
+    decimals: bool = False
     mean: float | None = None
     deviation: float | None = None
 
@@ -67,9 +70,28 @@ def clues(context: Context) -> Iterator[Clue]:
         for i, origin in enumerate(origins):
             if origin is not None and origin.verbatim:
                 yield _clue(type(step.estimator).__name__, memory, i, origin.column)
+    halfway = not any(_splits_anywhere(step.estimator) for step in context.steps)
     for group in context.thresholds:
         if group.verbatim:
-            yield Clue("trees", "its trees split {} between", group.column, group.values)
+            yield Clue("trees", "its trees split {} between", group.column, group.values, decimals=halfway)
+
+
+def _splits_anywhere(estimator: Any) -> bool:
+    """Whether it may note thresholds that are not halfway between two values of the training rows."""
+    name = public_name(estimator)
+    return not name.startswith("sklearn.") or name.rpartition(".")[2] in _DRAWN
+
+
+_DRAWN = {
+    "ExtraTreeClassifier",
+    "ExtraTreeRegressor",
+    "ExtraTreesClassifier",
+    "ExtraTreesRegressor",
+    "IsolationForest",
+    "RandomTreesEmbedding",
+    "KBinsDiscretizer",
+    "Binarizer",
+}
 
 
 def _width(memory: Points | Moments) -> int:
@@ -79,12 +101,12 @@ def _width(memory: Points | Moments) -> int:
 def _clue(estimator: str, memory: Points | Moments, i: int, column: int) -> Clue:
     if isinstance(memory, Points):
         values = memory.values[:, i]
-        return Clue(estimator, memory.what, column, values[np.isfinite(values)], memory.covers)
+        return Clue(estimator, memory.what, column, values[np.isfinite(values)], memory.covers, memory.decimals)
     deviation = None if memory.deviation is None else float(memory.deviation[i])
     return Clue(estimator, memory.what, column, mean=float(memory.mean[i]), deviation=deviation)
 
 
-def _points(*attributes: str, covers: bool, what: str) -> Callable[[Any], Points | None]:
+def _points(*attributes: str, covers: bool, what: str, decimals: bool = False) -> Callable[[Any], Points | None]:
     """Rows `[k, w]` or single values a column `[w]`, from the first estimator's `attributes` stacked."""
 
     def read(estimator: Any) -> Points | None:
@@ -92,7 +114,7 @@ def _points(*attributes: str, covers: bool, what: str) -> Callable[[Any], Points
         if any(part.dtype.kind not in "iufb" or part.ndim == 0 for part in parts):
             return None
         rows = np.vstack([np.atleast_2d(part) for part in parts]).astype(np.float64)
-        return Points(rows, covers, what)
+        return Points(rows, covers, what, decimals)
 
     return read
 
@@ -187,7 +209,11 @@ _READERS: dict[str, Callable[[Any], Points | Moments | None]] = {
     "sklearn.preprocessing.StandardScaler": _standard,
     "sklearn.preprocessing.RobustScaler": _robust,
     "sklearn.preprocessing.MinMaxScaler": _points(
-        "data_min_", "data_max_", covers=True, what="its data_min_ and data_max_ put {} between"
+        "data_min_",
+        "data_max_",
+        covers=True,
+        what="its data_min_ and data_max_ put {} between",
+        decimals=True,
     ),
     "sklearn.preprocessing.MaxAbsScaler": _max_abs,
     "sklearn.preprocessing.QuantileTransformer": _points(
@@ -195,10 +221,10 @@ _READERS: dict[str, Callable[[Any], Points | Moments | None]] = {
     ),
     "sklearn.preprocessing.KBinsDiscretizer": _bins,
     "sklearn.impute.SimpleImputer": _fill_values,
-    "sklearn.impute.KNNImputer": _points("_fit_X", covers=True, what=_KEPT),
+    "sklearn.impute.KNNImputer": _points("_fit_X", covers=True, what=_KEPT, decimals=True),
     "sklearn.isotonic.IsotonicRegression": _isotonic,
-    "sklearn.decomposition.PCA": _covariance,
-    "sklearn.decomposition.IncrementalPCA": _covariance,
+    "sklearn.decomposition.PCA": _mean("mean_"),
+    "sklearn.decomposition.IncrementalPCA": _mean("mean_"),
     "sklearn.decomposition.FactorAnalysis": _covariance,
     "sklearn.decomposition.FastICA": _mean("mean_"),
     "sklearn.naive_bayes.GaussianNB": _naive_bayes,
@@ -214,18 +240,18 @@ _READERS: dict[str, Callable[[Any], Points | Moments | None]] = {
     "sklearn.cross_decomposition.CCA": _partial_least_squares,
 }
 for _name in ("KNeighborsClassifier", "KNeighborsRegressor", "RadiusNeighborsClassifier", "RadiusNeighborsRegressor"):
-    _READERS[f"sklearn.neighbors.{_name}"] = _points("_fit_X", covers=True, what=_KEPT)
-_READERS["sklearn.neighbors.LocalOutlierFactor"] = _points("_fit_X", covers=True, what=_KEPT)
+    _READERS[f"sklearn.neighbors.{_name}"] = _points("_fit_X", covers=True, what=_KEPT, decimals=True)
+_READERS["sklearn.neighbors.LocalOutlierFactor"] = _points("_fit_X", covers=True, what=_KEPT, decimals=True)
 _READERS["sklearn.neighbors.NearestCentroid"] = _points("centroids_", covers=False, what=_CENTRES)
 for _name in ("SVC", "NuSVC", "SVR", "NuSVR", "OneClassSVM"):
-    _READERS[f"sklearn.svm.{_name}"] = _points("support_vectors_", covers=False, what=_VECTORS)
+    _READERS[f"sklearn.svm.{_name}"] = _points("support_vectors_", covers=False, what=_VECTORS, decimals=True)
 for _name in ("KMeans", "MiniBatchKMeans", "BisectingKMeans", "MeanShift", "AffinityPropagation"):
     _READERS[f"sklearn.cluster.{_name}"] = _points("cluster_centers_", covers=False, what=_CENTRES)
 _READERS["sklearn.cluster.Birch"] = _points("subcluster_centers_", covers=False, what=_CENTRES)
 for _name in ("LabelPropagation", "LabelSpreading"):
-    _READERS[f"sklearn.semi_supervised.{_name}"] = _points("X_", covers=True, what=_KEPT)
+    _READERS[f"sklearn.semi_supervised.{_name}"] = _points("X_", covers=True, what=_KEPT, decimals=True)
 for _name in ("GaussianProcessClassifier", "GaussianProcessRegressor"):
-    _READERS[f"sklearn.gaussian_process.{_name}"] = _points("X_train_", covers=True, what=_KEPT)
-_READERS["sklearn.kernel_ridge.KernelRidge"] = _points("X_fit_", covers=True, what=_KEPT)
-_READERS["sklearn.decomposition.KernelPCA"] = _points("X_fit_", covers=True, what=_KEPT)
-_READERS["sklearn.kernel_approximation.Nystroem"] = _points("components_", covers=False, what=_KEPT)
+    _READERS[f"sklearn.gaussian_process.{_name}"] = _points("X_train_", covers=True, what=_KEPT, decimals=True)
+_READERS["sklearn.kernel_ridge.KernelRidge"] = _points("X_fit_", covers=True, what=_KEPT, decimals=True)
+_READERS["sklearn.decomposition.KernelPCA"] = _points("X_fit_", covers=True, what=_KEPT, decimals=True)
+_READERS["sklearn.kernel_approximation.Nystroem"] = _points("components_", covers=False, what=_KEPT, decimals=True)

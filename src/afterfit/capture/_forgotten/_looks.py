@@ -129,19 +129,32 @@ def _unit_rows(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn
 
 
 def _off_grid(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]) -> str | None:
-    """Values that recur on even grids of odd steps, in ranges that a scaler leaves: part of a larger scaled table."""
-    if len(fractional) < 2 or not any(all(bounds(c.known) for c in fractional) for bounds in _SIGNATURES):
+    """Values on even grids of odd steps, in ranges that a scaler leaves: part of a larger table that was scaled."""
+    if len(fractional) < 2:
         return None
-    steps = [(column, odd_step(column.known)) for column in fractional]
+    shares = [np.mean([bounds(column.known) for column in fractional]) for bounds in _SIGNATURES]
+    if max(shares) < SIGNED_SHARE:
+        return None
+    few = [column for column in fractional if len(np.unique(column.known)) <= FEW_VALUES]
+    weighed = [column for column in fractional if len(np.unique(column.known)) > FEW_VALUES]
+    steps = [(column, odd_step(column.known)) for column in weighed]
     found = [(column, step) for column, step in steps if step is not None]
-    short = [column for column in fractional if np.mean(is_short(column.known)) > 0.5]
-    if short or len(found) < 2 or len(found) * 2 < len(fractional):
+    short = [column for column in weighed if np.mean(is_short(column.known)) > 0.5]
+    beside = [column for column in few if not is_short(column.known).any()]
+    if not found or len(found) + len(beside) < 2 or len(short) * 2 > len(found) or len(found) * 2 < len(weighed):
         return None
     column, step = found[0]
     return (
-        f"X looks scaled: the values of {_count([c for c, _ in found])} recur on even grids, as recorded values do, "
-        f"and none is a round decimal; those of {column.name!r} are {step:.10g} apart"
+        f"X looks scaled: the values of {_count([c for c, _ in found])} lie on even grids, as recorded values do, "
+        f"and are no round decimals; those of {column.name!r} are {step:.10g} apart"
     )
+
+
+SIGNED_SHARE = 0.9
+"""Share of the columns in the range that one scaler leaves; a part of the rows misses it in a skewed column."""
+
+FEW_VALUES = 10
+"""A tenth and its multiples are what a scaler may leave of a column of few values."""
 
 
 def _near_standard(values: NDArray[np.float64]) -> bool:
@@ -149,7 +162,7 @@ def _near_standard(values: NDArray[np.float64]) -> bool:
 
 
 def _near_unit(values: NDArray[np.float64]) -> bool:
-    return float(values.min()) >= -0.2 and float(values.max()) <= 1.2 and float(np.ptp(values)) >= 0.5
+    return float(values.min()) >= -0.2 and float(values.max()) <= 1.2 and float(np.ptp(values)) >= 0.2
 
 
 def _near_robust(values: NDArray[np.float64]) -> bool:

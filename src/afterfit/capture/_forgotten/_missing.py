@@ -19,6 +19,8 @@ SPLITS_NEEDED = 20
 about two of three; 20 splits that all do so are chance once in 3,000."""
 
 MISSING_SHARE = 0.02
+MISSING_NEEDED = 5
+"""Of fewer missing values than this in `X`, the training rows may honestly have had none."""
 
 
 def missing_findings(context: Context, rows: Rows) -> list[Finding]:
@@ -34,9 +36,12 @@ def missing_findings(context: Context, rows: Rows) -> list[Finding]:
             column = rows[origin.column] if origin is not None and origin.verbatim else None
             if column is None:
                 continue
-            share = float(np.isnan(column.values).mean())
+            gaps = np.isnan(column.values)
+            share = float(gaps.mean())
             agree = splits["agree"][splits["feature"] == i]
-            if share >= MISSING_SHARE and len(agree) >= SPLITS_NEEDED and bool(agree.all()):
+            if share < MISSING_SHARE or int(gaps.sum()) < MISSING_NEEDED:
+                continue
+            if len(agree) >= SPLITS_NEEDED and bool(agree.all()):
                 return [
                     Finding(
                         f"{share:.0%} of {column.name!r} is missing in X, and all {len(agree)} splits on it send a "
