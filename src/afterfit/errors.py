@@ -154,7 +154,11 @@ class ForgottenPreprocessingError(CaptureError):
             "a step of preprocessing is missing: "
             + "; ".join(self.evidence)
             + f". Make the call {call}"
-            + (f". If X is raw and the model was fitted on rows like it, say {silenced_by}" if silenced_by else "")
+            + (
+                f". If X is raw and the model was fitted on rows like it, say {silenced_by}"
+                if silenced_by
+                else ""
+            )
         )
 
 

@@ -63,7 +63,9 @@ def rows():
     def read(table: Any) -> Rows:
         frame = pd.DataFrame(table)
         columns = [
-            NumberColumn(i, str(name), frame[name].to_numpy(dtype=np.float64), boolean=frame[name].dtype == bool)
+            NumberColumn(
+                i, str(name), frame[name].to_numpy(dtype=np.float64), boolean=frame[name].dtype == bool
+            )
             for i, name in enumerate(frame)
         ]
         return Rows(tuple(columns), len(frame))

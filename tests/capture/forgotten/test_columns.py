@@ -42,7 +42,9 @@ def test_a_column_transformer_takes_its_columns_by_name(raw, label, saved):
 
 def test_a_number_of_columns_that_text_accounts_for(raw, label, refusal):
     frame = raw.assign(plan=np.where(raw["age"] > 50, "a", "b"))
-    model = KNeighborsClassifier().fit(np.hstack([raw.to_numpy(), np.eye(2)[(raw["age"] > 50).astype(int)]]), label)
+    model = KNeighborsClassifier().fit(
+        np.hstack([raw.to_numpy(), np.eye(2)[(raw["age"] > 50).astype(int)]]), label
+    )
     error = refusal(model, frame, raw_inputs=True)
     assert "was fitted on 5 columns and X has 4, of which 'plan' holds text" in error.evidence[0]
     assert "preprocess=encoder" in error.call
@@ -86,7 +88,9 @@ def test_categories_of_another_kind(raw, label, refusal, make):
     model = make_pipeline(encoder, KNeighborsClassifier()).fit(codes, label)
     frame = raw.assign(plan=codes["plan"].map({0: "free", 1: "basic", 2: "pro"}))
     error = refusal(model, frame, raw_inputs=True)
-    assert "learned the categories 0, 1, 2 for 'plan', in which X has text such as 'free'" in error.evidence[0]
+    assert (
+        "learned the categories 0, 1, 2 for 'plan', in which X has text such as 'free'" in error.evidence[0]
+    )
 
 
 def test_every_finding_says_what_is_missing_and_the_call():

@@ -53,7 +53,9 @@ def test_a_part_of_a_table_that_was_scaled(scaler, load, rows):
 
 
 def test_scaled_columns_beside_whole_numbers(raw, rows):
-    scaled = (raw[["income", "height"]] - raw[["income", "height"]].mean()) / raw[["income", "height"]].std(ddof=0)
+    scaled = (raw[["income", "height"]] - raw[["income", "height"]].mean()) / raw[["income", "height"]].std(
+        ddof=0
+    )
     assert looks(rows, scaled.assign(age=raw["age"], member=raw["age"] % 2))
 
 

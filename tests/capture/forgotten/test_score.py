@@ -99,3 +99,10 @@ def test_labels_that_were_encoded(raw, label, refusal, saved):
 def test_the_largest_class_alone_is_an_honest_answer(raw, saved):
     rare = np.arange(len(raw)) % 20 == 0
     assert saved(DummyClassifier().fit(raw, rare), raw, y=rare).verify().ok
+
+
+@pytest.mark.parametrize("kind", [float, bool, np.int8])
+def test_labels_of_another_kind_of_number_are_the_same_labels(kind, raw, label, saved):
+    codes = (label == "yes").astype(int)
+    model = LogisticRegression(max_iter=5000).fit(raw, codes)
+    assert saved(model, raw, y=codes.astype(kind)).verify().ok

@@ -101,12 +101,16 @@ def _width(memory: Points | Moments) -> int:
 def _clue(estimator: str, memory: Points | Moments, i: int, column: int) -> Clue:
     if isinstance(memory, Points):
         values = memory.values[:, i]
-        return Clue(estimator, memory.what, column, values[np.isfinite(values)], memory.covers, memory.decimals)
+        return Clue(
+            estimator, memory.what, column, values[np.isfinite(values)], memory.covers, memory.decimals
+        )
     deviation = None if memory.deviation is None else float(memory.deviation[i])
     return Clue(estimator, memory.what, column, mean=float(memory.mean[i]), deviation=deviation)
 
 
-def _points(*attributes: str, covers: bool, what: str, decimals: bool = False) -> Callable[[Any], Points | None]:
+def _points(
+    *attributes: str, covers: bool, what: str, decimals: bool = False
+) -> Callable[[Any], Points | None]:
     """Rows `[k, w]` or single values a column `[w]`, from the first estimator's `attributes` stacked."""
 
     def read(estimator: Any) -> Points | None:
@@ -151,7 +155,11 @@ def _standard(estimator: Any) -> Moments | None:
 
 
 def _robust(estimator: Any) -> Moments | None:
-    if estimator.center_ is None or estimator.scale_ is None or tuple(estimator.quantile_range) != (25.0, 75.0):
+    if (
+        estimator.center_ is None
+        or estimator.scale_ is None
+        or tuple(estimator.quantile_range) != (25.0, 75.0)
+    ):
         return None
     scale = np.asarray(estimator.scale_) / (1 if estimator.unit_variance else IQR_OF_NORMAL)
     return Moments(np.asarray(estimator.center_), scale, "its center_ and scale_")
@@ -175,7 +183,11 @@ def _naive_bayes(estimator: Any) -> Moments:
 def _mean(attribute: str) -> Callable[[Any], Moments | None]:
     def read(estimator: Any) -> Moments | None:
         mean = getattr(estimator, attribute, None)
-        return None if mean is None or np.ndim(mean) != 1 else Moments(np.asarray(mean), None, f"its {attribute}")
+        return (
+            None
+            if mean is None or np.ndim(mean) != 1
+            else Moments(np.asarray(mean), None, f"its {attribute}")
+        )
 
     return read
 
@@ -192,7 +204,9 @@ def _partial_least_squares(estimator: Any) -> Moments | None:
     mean, deviation = getattr(estimator, "_x_mean", None), getattr(estimator, "_x_std", None)
     if mean is None:
         return None
-    return Moments(np.asarray(mean), deviation if estimator.scale else None, "its mean and deviation of the columns")
+    return Moments(
+        np.asarray(mean), deviation if estimator.scale else None, "its mean and deviation of the columns"
+    )
 
 
 def _location(estimator: Any) -> Moments:
@@ -239,7 +253,12 @@ _READERS: dict[str, Callable[[Any], Points | Moments | None]] = {
     "sklearn.cross_decomposition.PLSCanonical": _partial_least_squares,
     "sklearn.cross_decomposition.CCA": _partial_least_squares,
 }
-for _name in ("KNeighborsClassifier", "KNeighborsRegressor", "RadiusNeighborsClassifier", "RadiusNeighborsRegressor"):
+for _name in (
+    "KNeighborsClassifier",
+    "KNeighborsRegressor",
+    "RadiusNeighborsClassifier",
+    "RadiusNeighborsRegressor",
+):
     _READERS[f"sklearn.neighbors.{_name}"] = _points("_fit_X", covers=True, what=_KEPT, decimals=True)
 _READERS["sklearn.neighbors.LocalOutlierFactor"] = _points("_fit_X", covers=True, what=_KEPT, decimals=True)
 _READERS["sklearn.neighbors.NearestCentroid"] = _points("centroids_", covers=False, what=_CENTRES)
@@ -251,7 +270,11 @@ _READERS["sklearn.cluster.Birch"] = _points("subcluster_centers_", covers=False,
 for _name in ("LabelPropagation", "LabelSpreading"):
     _READERS[f"sklearn.semi_supervised.{_name}"] = _points("X_", covers=True, what=_KEPT, decimals=True)
 for _name in ("GaussianProcessClassifier", "GaussianProcessRegressor"):
-    _READERS[f"sklearn.gaussian_process.{_name}"] = _points("X_train_", covers=True, what=_KEPT, decimals=True)
+    _READERS[f"sklearn.gaussian_process.{_name}"] = _points(
+        "X_train_", covers=True, what=_KEPT, decimals=True
+    )
 _READERS["sklearn.kernel_ridge.KernelRidge"] = _points("X_fit_", covers=True, what=_KEPT, decimals=True)
 _READERS["sklearn.decomposition.KernelPCA"] = _points("X_fit_", covers=True, what=_KEPT, decimals=True)
-_READERS["sklearn.kernel_approximation.Nystroem"] = _points("components_", covers=False, what=_KEPT, decimals=True)
+_READERS["sklearn.kernel_approximation.Nystroem"] = _points(
+    "components_", covers=False, what=_KEPT, decimals=True
+)

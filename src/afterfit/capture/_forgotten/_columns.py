@@ -146,7 +146,8 @@ def _count(first: Any, table: InferredTable) -> Finding | None:
 
 def _absent_names(first: Any, known: list[str], absent: list[str], names: list[str]) -> Finding:
     evidence = (
-        f"{_name(first)} was fitted on {len(known)} columns, of which X lacks {len(absent)}, among them {_list(absent)}"
+        f"{_name(first)} was fitted on {len(known)} columns, of which X lacks {len(absent)}, "
+        f"among them {_list(absent)}"
     )
     sources = [name for name in names if name not in known and any(_made_from(new, name) for new in absent)]
     if sources:

@@ -30,8 +30,8 @@ def odd_step(values: NDArray[np.float64]) -> float | None:
 
     A column recorded in tenths lies on a grid of step 0.1. Scaled by a standard deviation of 0.83 it lies on a grid
     of step 0.1205..., and none of its values is a short decimal. Numbers that were drawn lie on no grid, nor do
-    those computed from several columns. With six distinct values or more, of which all differences are multiples of a 12th of the
-    smallest one to 0.1 %, chance makes such a grid once in 1e6 columns.
+    those computed from several columns. With six distinct values or more, of which all differences are multiples of
+    a 12th of the smallest one to 0.1 %, chance makes such a grid once in 1e6 columns.
     """
     sample = values[np.linspace(0, len(values) - 1, min(len(values), _SAMPLE)).astype(np.int64)]
     distinct = np.unique(sample)

@@ -97,33 +97,40 @@ def _judge(clue: Clue, column: NumberColumn) -> _Judged | None:
 
 def _judge_points(clue: Clue, column: NumberColumn) -> _Judged | None:
     points, values = clue.points, column.known
-    if points is None or len(points) == 0:
+    few = points is None or (len(points) < POINTS_NEEDED and not clue.covers)
+    if points is None or len(points) == 0 or (few and len(values) < ROWS_FOR_SHARES):
         return None
-    few = len(points) < POINTS_NEEDED and not clue.covers
-    if few and len(values) < ROWS_FOR_SHARES:
-        return None
-    low, high, span = float(points.min()), float(points.max()), float(np.ptp(values))
-    slack = 1e-6 * (span + max(abs(low), abs(high)))
-    least, most = float(values.min()) - slack, float(values.max()) + slack
-    between = f"{low:.6g} and {high:.6g}, and in X it runs from {values.min():.6g} to {values.max():.6g}"
-    sentence = f"{_of(clue, column)} {between}"
-    if low > most or high < least:
+    low, high = float(points.min()), float(points.max())
+    sentence = (
+        f"{_of(clue, column)} {low:.6g} and {high:.6g}, "
+        f"and in X it runs from {values.min():.6g} to {values.max():.6g}"
+    )
+    slack = 1e-6 * (float(np.ptp(values)) + max(abs(low), abs(high)))
+    if low > values.max() + slack or high < values.min() - slack:
         return _Judged("impossible", sentence)
-    if clue.decimals and _other_digits(points, values):
-        return _Judged("unlikely", f"{sentence}, in round decimals, which what it learned is not")
     if clue.covers:
         outside = float(np.mean((values < low - slack) | (values > high + slack)))
         if outside > OUTSIDE_COVER:
             return _Judged("impossible", f"{sentence}, {outside:.0%} of its values outside")
-        return _Judged("fits", sentence)
+    elif not few and (reason := _one_sided(points, values, slack)) is not None:
+        return _Judged("unlikely", f"{sentence}, {reason}")
+    other = clue.decimals and _other_digits(points, values)
+    words = ", in round decimals, which what it learned is not" if other else ""
+    return _Judged("unlikely" if other else "fits", sentence + words)
+
+
+def _one_sided(points: NDArray[np.float64], values: NDArray[np.float64], slack: float) -> str | None:
+    """Why thresholds or centres are unlikely to have been learned from such values; None where they are not."""
     distinct = np.unique(values)
-    beyond = max(float(np.mean(distinct < low - slack)), float(np.mean(distinct > high + slack)))
-    if beyond > ONE_SIDE and not few:
-        return _Judged("unlikely", f"{sentence}, {beyond:.0%} of its values on one side")
-    share = float(np.mean((points < least) | (points > most)))
-    if share > OUTSIDE_POINTS and not few and len(values) >= ROWS_FOR_SHARES:
-        return _Judged("unlikely", f"{sentence}, with {share:.0%} of what it learned outside")
-    return _Judged("fits", sentence)
+    beyond = max(
+        float(np.mean(distinct < points.min() - slack)), float(np.mean(distinct > points.max() + slack))
+    )
+    if beyond > ONE_SIDE:
+        return f"{beyond:.0%} of its values on one side"
+    share = float(np.mean((points < values.min() - slack) | (points > values.max() + slack)))
+    if share > OUTSIDE_POINTS and len(values) >= ROWS_FOR_SHARES:
+        return f"with {share:.0%} of what it learned outside"
+    return None
 
 
 DECIMALS = 3

@@ -52,11 +52,15 @@ def _fractional(columns: Sequence[NumberColumn]) -> list[NumberColumn]:
 
 def _scaled(judged: Sequence[NumberColumn]) -> list[Finding]:
     fractional = _fractional(judged)
-    for rule in (_standardised, _min_max, _max_abs, _robust, _unit_rows, _off_grid):
-        evidence = rule(judged, fractional)
-        if evidence is not None:
-            return [Finding(evidence, "scaler")]
-    return []
+    evidence = (
+        _standardised(fractional)
+        or _min_max(judged, fractional)
+        or _max_abs(judged, fractional)
+        or _robust(fractional)
+        or _unit_rows(judged, fractional)
+        or _off_grid(fractional)
+    )
+    return [] if evidence is None else [Finding(evidence, "scaler")]
 
 
 def _count(columns: Sequence[NumberColumn]) -> str:
@@ -65,7 +69,7 @@ def _count(columns: Sequence[NumberColumn]) -> str:
     return f"{len(columns)} column{'s' if len(columns) > 1 else ''} ({shown}{more})"
 
 
-def _standardised(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]) -> str | None:
+def _standardised(fractional: Sequence[NumberColumn]) -> str | None:
     """Every fractional column of mean 0 and variance 1; whole numbers may have passed beside the scaler."""
     if not fractional:
         return None
@@ -102,7 +106,7 @@ def _max_abs(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn])
     return None
 
 
-def _robust(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]) -> str | None:
+def _robust(fractional: Sequence[NumberColumn]) -> str | None:
     """Median 0 and interquartile range 1; a column whose quartiles are equal is only centred."""
     if len(fractional) < 2:
         return None
@@ -114,7 +118,9 @@ def _robust(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]) 
         spread += int(high > low)
     if spread < 2:
         return None
-    return f"X looks robust-scaled: median 0 and interquartile range 1 within {EXACT:g} in {_count(fractional)}"
+    return (
+        f"X looks robust-scaled: median 0 and interquartile range 1 within {EXACT:g} in {_count(fractional)}"
+    )
 
 
 def _unit_rows(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]) -> str | None:
@@ -128,7 +134,7 @@ def _unit_rows(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn
     return None
 
 
-def _off_grid(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]) -> str | None:
+def _off_grid(fractional: Sequence[NumberColumn]) -> str | None:
     """Values on even grids of odd steps, in ranges that a scaler leaves: part of a larger table that was scaled."""
     if len(fractional) < 2:
         return None
@@ -141,7 +147,12 @@ def _off_grid(judged: Sequence[NumberColumn], fractional: Sequence[NumberColumn]
     found = [(column, step) for column, step in steps if step is not None]
     short = [column for column in weighed if np.mean(is_short(column.known)) > 0.5]
     beside = [column for column in few if not is_short(column.known).any()]
-    if not found or len(found) + len(beside) < 2 or len(short) * 2 > len(found) or len(found) * 2 < len(weighed):
+    if (
+        not found
+        or len(found) + len(beside) < 2
+        or len(short) * 2 > len(found)
+        or len(found) * 2 < len(weighed)
+    ):
         return None
     column, step = found[0]
     return (
@@ -202,9 +213,48 @@ MEAN_WITHIN = 0.3
 """In standard deviations: the mean of all rows and that of a part of 100 of them are closer than this."""
 
 NOMINAL = frozenset(
-    "airline airport borough brand breed carrier city class color colour country county dest destination district "
-    "ethnicity gender genre industry island job manufacturer marital nationality neighborhood neighbourhood occupation "
-    "origin profession race region religion sector sex species state supplier tailnum vendor weekday".split()
+    {
+        "airline",
+        "airport",
+        "borough",
+        "brand",
+        "breed",
+        "carrier",
+        "city",
+        "class",
+        "color",
+        "colour",
+        "country",
+        "county",
+        "dest",
+        "destination",
+        "district",
+        "ethnicity",
+        "gender",
+        "genre",
+        "industry",
+        "island",
+        "job",
+        "manufacturer",
+        "marital",
+        "nationality",
+        "neighborhood",
+        "neighbourhood",
+        "occupation",
+        "origin",
+        "profession",
+        "race",
+        "region",
+        "religion",
+        "sector",
+        "sex",
+        "species",
+        "state",
+        "supplier",
+        "tailnum",
+        "vendor",
+        "weekday",
+    }
 )
 """Words for things that have names and no order; a column called by one that holds 0, 1, ..., k - 1 holds codes."""
 

@@ -22,9 +22,7 @@ SATURATED_SHARE = 0.5
 IMPOSSIBLE_SHARE = 0.01
 
 
-def saturation_findings(
-    reference: Reference, lowered: LoweredModel, packed: Packed, y: Any
-) -> list[Finding]:
+def saturation_findings(reference: Reference, lowered: LoweredModel, packed: Packed, y: Any) -> list[Finding]:
     """A linear classifier that rules out what happened in over 1 % of the rows of `X`, with probability 0.
 
     Without `y`: one that did not learn the names of the columns of `X`, and of which at least every second answer is
@@ -51,7 +49,9 @@ def saturation_findings(
         if share <= IMPOSSIBLE_SHARE:
             return []
         return [
-            Finding(f"it gives what happened in {share:.0%} of the rows of X the probability 0, {cause}", "scaler")
+            Finding(
+                f"it gives what happened in {share:.0%} of the rows of X the probability 0, {cause}", "scaler"
+            )
         ]
     share = float(np.mean(_margin(odds) > SATURATION))
     if share < SATURATED_SHARE or hasattr(model, "feature_names_in_"):

@@ -103,7 +103,9 @@ def _scaled_y(y: NDArray[Any]) -> list[Finding]:
     inner = y[(y > 0) & (y < 1)]
     once = abs(y.min()) <= _EXACT_MEAN and abs(y.max() - 1) <= _EXACT_MEAN and len(inner) == len(y) - 2
     if once and bool(np.mean(is_short(inner)) < 0.5):
-        evidence = "y looks min-max scaled: it reaches exactly 0 once and exactly 1 once, with all digits between"
+        evidence = (
+            "y looks min-max scaled: it reaches exactly 0 once and exactly 1 once, with all digits between"
+        )
         return [Finding(evidence, "target_scaler", call=call)]
     return []
 
@@ -118,7 +120,11 @@ def _centred_target(reference: Reference, prediction: NDArray[np.float64]) -> li
             return [Finding(evidence, "target_scaler")]
         return []
     deviation = float(prediction.std())
-    if deviation > 0 and abs(float(prediction.mean())) <= _EXACT_MEAN * deviation and len(np.unique(prediction)) > 5:
+    if (
+        deviation > 0
+        and abs(float(prediction.mean())) <= _EXACT_MEAN * deviation
+        and len(np.unique(prediction)) > 5
+    ):
         evidence = (
             f"its answers on X have the mean {prediction.mean():.1e} beside a deviation of {deviation:.4g}, "
             "as if it had been fitted on standardised targets"
@@ -172,7 +178,11 @@ def _training_error(reference: Reference) -> float | None:
     if type(final).__name__ != "MLPRegressor" or getattr(final, "loss", "squared_error") != "squared_error":
         return None
     ends = np.array([[0.0], [1.0]])
-    slope = 1.0 if inverse is None else float(np.ptp(np.asarray(inverse.inverse_transform(ends), dtype=np.float64)))
+    slope = (
+        1.0
+        if inverse is None
+        else float(np.ptp(np.asarray(inverse.inverse_transform(ends), dtype=np.float64)))
+    )
     return 2 * float(final.loss_) * slope**2
 
 
@@ -183,33 +193,41 @@ def _classification(reference: Reference, answers: Answers, rows: Rows) -> list[
     known = np.isin(y.astype(object), np.array(answers.classes, dtype=object))
     if not known.any():
         return [_other_labels(answers, y)]
-    y, prediction = y[known], answers.prediction[known]
-    labels, counts = np.unique(y.astype(str), return_counts=True)
-    if len(labels) < 2 or len(y) < ROWS_NEEDED:
+    position = {label: i for i, label in enumerate(answers.classes)}
+    happened = np.array([position[label] for label in y[known].tolist()])
+    if len(np.unique(happened)) < 2 or len(happened) < ROWS_NEEDED:
         return []
     if type(final_estimator(reference.model)).__name__ == "MLPClassifier":
-        return _log_loss(reference, answers, known)
-    answered = prediction.astype(str)
-    recall = float(np.mean([np.mean(answered[y.astype(str) == label] == label) for label in labels]))
-    chance, largest = 1 / len(labels), float(counts.max() / len(y))
+        return _log_loss(reference, answers, known, happened)
+    answered = np.array([position[label] for label in answers.prediction[known].tolist()])
+    trivial = _trivial_answers(rows, answers.positions[known], happened)
+    evidence = _accuracy(trivial, answered, happened, answers.classes)
+    if evidence is not None:
+        return [Finding(evidence, "scaler")]
+    return _log_loss(reference, answers, known, happened)
+
+
+def _accuracy(
+    trivial: NDArray[Any] | None, answered: NDArray[Any], happened: NDArray[Any], classes: tuple[Any, ...]
+) -> str | None:
+    """What is wrong with the labels that were `answered`, beside those of a `trivial` classifier; None if nothing."""
+    labels, counts = np.unique(happened, return_counts=True)
+    recall = float(np.mean([np.mean(answered[happened == label] == label) for label in labels]))
+    chance, largest = 1 / len(labels), float(counts.max() / len(happened))
     if recall < chance - CHANCE_MARGIN:
-        evidence = f"on X it finds {recall:.0%} of each class on average, and chance {chance:.0%}"
-        return [Finding(evidence, "scaler")]
-    accuracy = float(np.mean(answered == y.astype(str)))
-    trivial = _trivial_answers(rows, answers.positions[known], y.astype(str))
-    reached = 0.0 if trivial is None else float(np.mean(trivial == y.astype(str)))
+        return f"on X it finds {recall:.0%} of each class on average, and chance {chance:.0%}"
+    accuracy = float(np.mean(answered == happened))
+    reached = 0.0 if trivial is None else float(np.mean(trivial == happened))
     if accuracy < reached - FAR_BELOW:
-        evidence = f"on X it is right in {accuracy:.0%} of the rows, and the nearest class mean in {reached:.0%}"
-        return [Finding(evidence, "scaler")]
+        return f"on X it is right in {accuracy:.0%} of the rows, and the nearest class mean in {reached:.0%}"
     common, often = np.unique(answered, return_counts=True)
-    share = float(often.max() / len(y))
+    share = float(often.max() / len(happened))
     if share >= ONE_CLASS and largest <= LARGEST_CLASS and reached > largest + CHANCE_MARGIN:
-        evidence = (
-            f"it answers {str(common[often.argmax()])!r} on {share:.0%} of the rows of X, where no class has more than "
-            f"{largest:.0%} of y, and the nearest class mean is right in {reached:.0%}"
+        return (
+            f"it answers {classes[common[often.argmax()]]!r} on {share:.0%} of the rows of X, where no class has more "
+            f"than {largest:.0%} of y, and the nearest class mean is right in {reached:.0%}"
         )
-        return [Finding(evidence, "scaler")]
-    return _log_loss(reference, answers, known)
+    return None
 
 
 def _other_labels(answers: Answers, y: NDArray[Any]) -> Finding:
@@ -222,7 +240,9 @@ def _other_labels(answers: Answers, y: NDArray[Any]) -> Finding:
     )
 
 
-def _log_loss(reference: Reference, answers: Answers, known: NDArray[np.bool_]) -> list[Finding]:
+def _log_loss(
+    reference: Reference, answers: Answers, known: NDArray[np.bool_], happened: NDArray[Any]
+) -> list[Finding]:
     """The log loss on `X`, held against a network's own training loss, and what logistic regression starts with.
 
     Without class weights a logistic regression ends at or below the loss of answering every class alike, log k,
@@ -231,13 +251,11 @@ def _log_loss(reference: Reference, answers: Answers, known: NDArray[np.bool_]) 
     final = final_estimator(reference.model)
     name = type(final).__name__
     is_logistic = name in {"LogisticRegression", "LogisticRegressionCV"} and final.class_weight is None
-    if not (is_logistic or name == "MLPClassifier") or answers.probabilities is None or answers.y is None:
+    if not (is_logistic or name == "MLPClassifier") or answers.probabilities is None:
         return []
-    position = {label: i for i, label in enumerate(answers.classes or ())}
-    happened = np.array([position[label] for label in answers.y[known].tolist()])
     chances = answers.probabilities[known][np.arange(len(happened)), happened]
     loss = float(np.mean(-np.log(np.clip(chances, np.finfo(np.float64).eps, None))))
-    least = float(np.log(len(position)))
+    least = float(np.log(answers.probabilities.shape[1]))
     if is_logistic:
         if loss <= 2 * least:
             return []
