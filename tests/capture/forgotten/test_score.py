@@ -106,3 +106,11 @@ def test_labels_of_another_kind_of_number_are_the_same_labels(kind, raw, label, 
     codes = (label == "yes").astype(int)
     model = LogisticRegression(max_iter=5000).fit(raw, codes)
     assert saved(model, raw, y=codes.astype(kind)).verify().ok
+
+
+def test_targets_that_hardly_vary_in_the_rows_given(raw, target, saved):
+    model = LinearRegression().fit(raw, target)
+    middle = np.abs(target - np.median(target)) < target.std() / 8
+    residual = target[middle] - model.predict(raw[middle])
+    assert 1 - np.mean(residual**2) / target[middle].var() < 0.5
+    assert saved(model, raw[middle].reset_index(drop=True), y=target[middle]).verify().ok
