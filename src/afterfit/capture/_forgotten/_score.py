@@ -162,11 +162,15 @@ def _regression(reference: Reference, prediction: NDArray[np.float64], y: NDArra
         return [Finding(evidence, "target_scaler")]
     if loss is not None and r2 < 0:
         return [Finding(f"{ranges}; its training loss was {loss:.4g} and is {error:.4g} on X", "scaler")]
-    margin = 0.1 * float(np.ptp(targets))
-    outside = float(np.mean((prediction < targets.min() - margin) | (prediction > targets.max() + margin)))
-    if r2 < WORST_R2 and outside > OUTSIDE_Y:
-        return [Finding(f"{ranges}, {outside:.0%} of them outside the range of y", "scaler")]
-    return []
+    outside = _outside(prediction, targets)
+    is_far = r2 < WORST_R2 and outside > OUTSIDE_Y
+    return [Finding(f"{ranges}, {outside:.0%} of the answers beyond those of y", "scaler")] if is_far else []
+
+
+def _outside(prediction: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    """The share of the answers that lie beyond the range of `y` by over a tenth of it."""
+    margin = 0.1 * float(np.ptp(y))
+    return float(np.mean((prediction < y.min() - margin) | (prediction > y.max() + margin)))
 
 
 def _affine(prediction: NDArray[np.float64], y: NDArray[np.float64]) -> tuple[float, float]:
