@@ -9,7 +9,7 @@ The tree::
     ├── CaptureError                    a model that was not saved; nothing is left on disk
     │   ├── UnsupportedModelError       no exact lowering; names the estimator, its place, the way out
     │   ├── ParityError                 the graph and the model in memory part; names the first step
-    │   └── ForgottenPreprocessingError the model was not fitted on numbers like those of X
+    │   └── ForgottenPreprocessingError a step between the raw rows and the model is missing
     ├── BundleError                     a file that is not a bundle we can trust
     │   ├── BundleFormatError           not a bundle, or a format version this release cannot read
     │   └── AuditError                  a bundle that breaks a rule of the format; `rule` names which
@@ -140,18 +140,25 @@ class ParityError(CaptureError):
 
 
 class ForgottenPreprocessingError(CaptureError):
-    """What the model learned cannot have come from `X`; a step of preprocessing is missing.
+    """A step of preprocessing between the raw rows and the model's inputs is missing from what is being saved.
 
-    `evidence` is one sentence a finding; `call` the call to make instead.
+    `evidence` is one sentence a finding; `call` the call to make instead. `silenced_by`: the argument of `save`
+    that says that there was no such step, where all the evidence is a likelihood; None for contradictions.
     """
 
-    def __init__(self, evidence: Sequence[str], call: str) -> None:
+    def __init__(self, evidence: Sequence[str], call: str, silenced_by: str | None = None) -> None:
         self.evidence = tuple(evidence)
         self.call = call
+        self.silenced_by = silenced_by
         super().__init__(
-            "the model was fitted on other numbers than those of X: "
+            "a step of preprocessing is missing: "
             + "; ".join(self.evidence)
-            + f". Save the preprocessing with it: {call}"
+            + f". Make the call {call}"
+            + (
+                f". If X is raw and the model was fitted on rows like it, say {silenced_by}"
+                if silenced_by
+                else ""
+            )
         )
 
 

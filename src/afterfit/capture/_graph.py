@@ -10,6 +10,7 @@ import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.capture._forgotten import check_categories
 from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
     TEXT,
@@ -125,6 +126,7 @@ def _lower(
     context.raw = _raw_table(table, members, arguments)
     lowered = _lower_steps(reference, context.raw, context)
     outputs, results = _results(reference, lowered, context)
+    check_categories(context.learned, table)
     columns = tuple(
         msgspec.structs.replace(
             _column(column, context.learned.get(i), members, i, _analyzers(context, i)),

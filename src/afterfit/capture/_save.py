@@ -19,7 +19,7 @@ from afterfit.capture._evidence import (
     profile,
     training_entries,
 )
-from afterfit.capture._forgotten import check_columns, check_scale
+from afterfit.capture._forgotten import check_columns, check_error, check_missing, check_values
 from afterfit.capture._frames import gap_of, reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
 from afterfit.capture._parity import LARGEST_TIED_SHARE
@@ -68,6 +68,7 @@ def save(
     y: Any = None,
     preprocess: Any = None,
     postprocess: Any = None,
+    raw_inputs: bool = False,
     history: Any = None,
     params: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
@@ -84,15 +85,18 @@ def save(
     `y`: the targets of `X`; with them, more of what preprocessing was forgotten is found out.
     `preprocess`: the fitted transformer, or the list of them, that was applied by hand before the model.
     `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units.
+    `raw_inputs`: True says that `X` is raw and that the model was fitted on rows like it, where `save` doubts it only
+    by likelihood: how `X` looks, or how the model scores on it. It does not silence contradictions, such as columns
+    that the model does not know; docs/forgotten.md lists which is which.
     `history`, `params`, `metrics`: plain data kept under `training/`.
     `name`: what the model is called where it is served; by default the file's name without its suffix.
 
     Returns the model, loaded from the file that was written. The same model and rows give the same bytes.
 
-    Raises `UnsupportedModelError` where no exact graph can be made, `ForgottenPreprocessingError` where the model
-    cannot have been fitted on rows like `X`, `ParityError` where the graph would answer otherwise, `ArgumentError`
-    for arguments that cannot be used. The file appears whole or not at all: whatever is raised, nothing is left on
-    disk, and a bundle that was there before stays as it was.
+    Raises `UnsupportedModelError` where no exact graph can be made, `ForgottenPreprocessingError` where a step
+    between the rows of `X` and the model is missing, `ParityError` where the graph would answer otherwise,
+    `ArgumentError` for arguments that cannot be used. The file appears whole or not at all: whatever is raised,
+    nothing is left on disk, and a bundle that was there before stays as it was.
     """
     target = _checked_path(path)
     with stages(_STAGES) as progress:
@@ -103,13 +107,14 @@ def save(
         check_columns(reference, table)
         frame = reference_frame(X)
         first_output = _first_output(model)
-        _check_answers(reference, frame, first_output)
+        _check_answers(reference, table, frame, first_output)
         progress.begin("lowering the model")
         lowered = lower_model(reference, table, [gap_of(frame, i) for i in range(len(table.columns))])
         progress.begin("probing missing values")
+        check_missing(reference, lowered, table, frame)
         schema = _probed_schema(reference, lowered, frame, first_output)
         packed = pack_table(schema, X)
-        check_scale(reference, lowered, packed, y)
+        check_values(reference, lowered, packed, frame, y, raw_inputs=raw_inputs)
         progress.begin("building the graph")
         graph = lowered.graph()
         proof = _prove(Replay(reference, lowered, schema, graph), frame, table, packed, progress)
@@ -163,11 +168,12 @@ def _first_output(model: Any) -> str:
     raise ArgumentError(f"a {type(model).__name__} has neither predict nor transform; give a fitted model")
 
 
-def _check_answers(reference: Reference, frame: Any, output: str) -> None:
+def _check_answers(reference: Reference, table: InferredTable, frame: Any, output: str) -> None:
     rows = take(frame, range(min(5, row_count(frame))))
     try:
         reference.answer(rows, [output])
     except MODEL_REFUSALS as error:
+        check_error(error, reference, table)
         raise ArgumentError(f"the model in memory cannot answer on the first rows of X: {error}") from error
 
 
