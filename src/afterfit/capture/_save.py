@@ -89,9 +89,10 @@ def save(
     Returns the model, loaded from the file that was written. The same model and rows give the same bytes.
 
     Raises `UnsupportedModelError` where no exact graph can be made, `ForgottenPreprocessingError` where the model
-    cannot have been fitted on rows like `X`, `ParityError` where the graph would answer otherwise, `ArgumentError`
-    for arguments that cannot be used. The file appears whole or not at all: whatever is raised, nothing is left on
-    disk, and a bundle that was there before stays as it was.
+    cannot have been fitted on rows like `X`, `ParityError` where the graph would answer otherwise, `SchemaError`
+    where `X` holds numbers that the model raises an error for, `ArgumentError` for arguments that cannot be used.
+    The file appears whole or not at all: whatever is raised, nothing is left on disk, and a bundle that was there
+    before stays as it was.
     """
     target = _checked_path(path)
     with stages(_STAGES) as progress:

@@ -149,7 +149,7 @@ def test_two_bounds_of_one_column_meet(agrees):
 
 @pytest.mark.parametrize(
     "step",
-    [MinMaxScaler(clip=True), KBinsDiscretizer(4, encode="ordinal", quantile_method="linear")],
+    [MinMaxScaler(clip=True), KBinsDiscretizer(4, encode="ordinal", strategy="uniform")],
     ids=str,
 )
 @pytest.mark.filterwarnings("ignore")
