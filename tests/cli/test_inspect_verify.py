@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import zipfile
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,8 +15,7 @@ from click.testing import CliRunner
 from afterfit.bundle import read_bundle
 from afterfit.cli import cli
 
-if TYPE_CHECKING:
-    from pathlib import Path
+FROZEN = Path(__file__).parents[1] / "compat"
 
 
 def run(*args: str | Path):
@@ -140,3 +139,14 @@ def test_nothing_is_coloured_unless_for_a_terminal(hand_bundle: Path, command: s
         colours[no_color] = b"\x1b[3" in shown
     assert colours["1"] is False
     assert colours[""] is (command == "verify")
+
+
+def test_inspect_tells_the_bounds_of_a_column():
+    frozen = FROZEN / "format2" / "box_cox.afit"
+    shown = run("inspect", frozen).stdout
+    assert "must be greater than 0" in shown
+    document = json.loads(run("inspect", frozen, "--json").stdout)
+    assert document["format"] == 2
+    bounds = {column["name"]: column["bounds"] for column in document["schema"]["columns"]}
+    assert bounds["income"]["exclusive_minimum"] == 0.0
+    assert bounds["delay"] is None

@@ -7,15 +7,13 @@ powers of two apart give the same float64 and are kept.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto
 
-
-def keep_factors_near_one(model: ModelProto) -> None:
+def keep_factors_near_one(model: Any) -> None:
     """Rewrite, in place, `x * c` as `(x * (c / 2)) * 2` and `x / c` as `(x / (c * 2)) * 2` for such constants `c`.
 
     Halving and doubling are exact, so the answers are the same to the last bit, but for subnormal ones.
@@ -23,11 +21,9 @@ def keep_factors_near_one(model: ModelProto) -> None:
     _rewrite(model.graph)
 
 
-def _rewrite(graph: GraphProto) -> None:
-    from onnx import helper
-
+def _rewrite(graph: Any) -> None:
     factors = _factors(graph)
-    nodes: list[NodeProto] = []
+    nodes: list[Any] = []
     for node in graph.node:
         for attribute in node.attribute:
             if attribute.HasField("g"):
@@ -38,38 +34,42 @@ def _rewrite(graph: GraphProto) -> None:
         if side is None or node.domain not in ("", "ai.onnx"):
             nodes.append(node)
             continue
-        moved = factors[node.input[side]] * (0.5 if node.op_type == "Mul" else 2.0)
+        tensor, value = factors[node.input[side]]
         answer = node.output[0]
         half, two, part = (f"{answer}__near_one_{role}" for role in ("factor", "two", "part"))
+        doubled = type(node)(op_type="Mul", name=f"{answer}__near_one", input=[part, two], output=[answer])
         node.input[side], node.output[0] = half, part
-        nodes += [
-            _constant(half, moved),
-            _constant(two, np.full(moved.shape, 2.0)),
-            node,
-            helper.make_node("Mul", [part, two], [answer], name=f"{node.name}__near_one"),
-        ]
+        nodes.append(_constant(node, tensor, half, value * (0.5 if node.op_type == "Mul" else 2.0)))
+        nodes += [_constant(node, tensor, two, 2.0), node, doubled]
+    kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
-    graph.node.extend(nodes)
+    graph.node.extend(kept)
 
 
-def _factors(graph: GraphProto) -> dict[str, np.ndarray]:
+def _factors(graph: Any) -> dict[str, tuple[Any, float]]:
     """The float64 constants of one element that are 1 once they are rounded to float32, and are not 1."""
-    from onnx import numpy_helper
-
     tensors = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             tensors[node.output[0]] = node.attribute[0].t
     found = {}
     for name, tensor in tensors.items():
-        if tensor.data_type == tensor.DOUBLE and int(np.prod(tensor.dims)) == 1:
-            value = numpy_helper.to_array(tensor)
-            if np.float32(value.ravel()[0]) == 1.0 and value.ravel()[0] != 1.0:
-                found[name] = value
+        if tensor.data_type == tensor.DOUBLE and math.prod(tensor.dims) == 1:
+            value = float(
+                np.frombuffer(tensor.raw_data, "<f8")[0] if tensor.raw_data else tensor.double_data[0]
+            )
+            if np.float32(value) == 1.0 and value != 1.0:
+                found[name] = (tensor, value)
     return found
 
 
-def _constant(name: str, value: np.ndarray) -> NodeProto:
-    from onnx import helper, numpy_helper
-
-    return helper.make_node("Constant", [], [name], name=name, value=numpy_helper.from_array(value, name))
+def _constant(node: Any, like: Any, name: str, value: float) -> Any:
+    """A node for a constant of the shape of `like`."""
+    made = type(node)(op_type="Constant", name=name, output=[name])
+    attribute = made.attribute.add(name="value")
+    attribute.type = attribute.TENSOR
+    attribute.t.CopyFrom(like)
+    attribute.t.ClearField("double_data")
+    attribute.t.name = name
+    attribute.t.raw_data = np.array([value], "<f8").tobytes()
+    return made

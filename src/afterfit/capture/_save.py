@@ -95,8 +95,9 @@ def save(
 
     Raises `UnsupportedModelError` where no exact graph can be made, `ForgottenPreprocessingError` where a step
     between the rows of `X` and the model is missing, `ParityError` where the graph would answer otherwise,
-    `ArgumentError` for arguments that cannot be used. The file appears whole or not at all: whatever is raised,
-    nothing is left on disk, and a bundle that was there before stays as it was.
+    `SchemaError` where `X` holds numbers that the model raises an error for, `ArgumentError` for arguments that
+    cannot be used. The file appears whole or not at all: whatever is raised, nothing is left on disk, and a bundle
+    that was there before stays as it was.
     """
     target = _checked_path(path)
     with stages(_STAGES) as progress:

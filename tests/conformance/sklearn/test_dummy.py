@@ -7,6 +7,8 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+import afterfit
+
 
 @pytest.mark.parametrize(
     "model",
@@ -42,9 +44,10 @@ def test_random_answers_are_refused(refuses, iris, strategy):
     refuses(DummyClassifier(strategy=strategy).fit(iris.X, iris.y), iris.X, "answers at random")
 
 
-@pytest.mark.parametrize("labels", [lambda y: y, lambda y: np.char.add("kind ", y.astype(str))])
-def test_several_labels_a_row(agrees, iris, labels):
-    y = labels(np.column_stack([iris.y, iris.y % 2]))
+def test_several_labels_a_row(agrees, tmp_path, iris):
+    y = np.column_stack([iris.y, iris.y % 2])
     agrees(DummyClassifier().fit(iris.X, y), iris.X, iris.rows, outputs=["prediction"])
-    constant = DummyClassifier(strategy="constant", constant=y[70]).fit(iris.X, y)
-    agrees(constant, iris.X, iris.rows)
+    agrees(DummyClassifier(strategy="constant", constant=y[70]).fit(iris.X, y), iris.X, iris.rows)
+    words = DummyClassifier().fit(iris.X, np.char.add("kind ", y.astype(str)))
+    saved = afterfit.save(words, tmp_path / "words.afit", X=iris.X)
+    np.testing.assert_array_equal(saved.predict(iris.rows), words.predict(iris.rows))

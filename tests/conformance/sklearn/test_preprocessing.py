@@ -107,11 +107,11 @@ def test_float32(agrees, diabetes, transformer):
     agrees(transformer.fit(X), X, rows, tolerance=1e-7 if exact else 2e-6)
 
 
-def test_box_cox(agrees, refuses, diabetes):
+def test_box_cox(agrees, diabetes):
     X, rows = diabetes.X + 10, diabetes.rows + 10
     agrees(PowerTransformer("box-cox").fit(X), X, rows)
     near = diabetes.X - diabetes.X.min() + 0.1
-    refuses(PowerTransformer("box-cox").fit(near), near, "it raises an error for")
+    agrees(PowerTransformer("box-cox").fit(near), near, near[::-1])
 
 
 def test_power_transformer_of_special_powers(agrees, diabetes):

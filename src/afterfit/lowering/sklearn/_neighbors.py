@@ -66,7 +66,7 @@ def lower_radius_neighbors_classifier(estimator: Any, X: Table, context: Context
         if len(known) == 0:
             raise context.refuse(
                 estimator,
-                f"it answers {outlier!r}, which is none of its classes, for rows without a neighbour in the radius",
+                f"it answers {outlier}, which is none of its classes, for rows without a neighbour in the radius",
                 "Set outlier_label to one of the classes, or to 'most_frequent', and fit again",
             )
         votes = op.matmul(weights, constant(target.labels))

@@ -27,6 +27,11 @@ refuse(
     "sklearn.decomposition.NMF",
     "sklearn.decomposition.MiniBatchNMF",
 )
+refuse(
+    "it iterates for every row until its topics no longer move",
+    "Use TruncatedSVD instead",
+    "sklearn.decomposition.LatentDirichletAllocation",
+)
 
 
 @lowers("sklearn.decomposition.PCA", "sklearn.decomposition.IncrementalPCA")

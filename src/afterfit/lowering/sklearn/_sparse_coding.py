@@ -42,7 +42,7 @@ def lower_sparse_coding(estimator: Any, X: Table, context: Context) -> Table:
     if estimator.transform_algorithm == "threshold":
         code = _threshold(estimator, X, atoms, context)
     elif estimator.transform_algorithm == "omp":
-        code = _pursue(estimator, X, atoms, dtype, context)
+        code = _pursue(estimator, X, atoms, context)
     else:
         raise context.refuse(
             estimator,
@@ -67,21 +67,23 @@ def _threshold(estimator: Any, X: Table, atoms: NDArray[Any], context: Context) 
     return op.max([code, constant(0.0)]) if estimator.positive_code else code
 
 
-def _pursue(estimator: Any, X: Table, atoms: NDArray[Any], dtype: np.dtype[Any], context: Context) -> Var:
+def _pursue(estimator: Any, X: Table, atoms: NDArray[Any], context: Context) -> Var:
     """R. Rubinstein, M. Zibulevsky and M. Elad, Efficient implementation of the K-SVD algorithm using batch
     orthogonal matching pursuit, written out step by step for all rows at once.
     """
     count = estimator.transform_n_nonzero_coefs
     count = int(min(max(X.width / 10, 1), len(atoms)) if count is None else count)
-    if count > _MOST_ATOMS or dtype == np.float32:
+    if count > _MOST_ATOMS:
         raise context.refuse(
             estimator,
-            f"it sums up to {count} atoms a row, and a graph holds the steps for {_MOST_ATOMS}"
-            if count > _MOST_ATOMS
-            else "it chooses atoms by float32 sums, whose rounding decides between them",
-            "Set transform_n_nonzero_coefs lower"
-            if count > _MOST_ATOMS
-            else "Convert the columns to float64",
+            f"it sums up to {count} atoms a row, and a graph has room for {_MOST_ATOMS}",
+            f"Set transform_n_nonzero_coefs to {_MOST_ATOMS} or less and fit again",
+        )
+    if np.float32 in (X.number_dtype, atoms.dtype):
+        raise context.refuse(
+            estimator,
+            "it chooses atoms by float32 sums, whose rounding decides between them",
+            "Convert the columns to float64 and fit again",
         )
     atoms = np.asarray(atoms, dtype=np.float64)
     products = op.matmul(context.numbers(estimator, X), constant(atoms.T))
@@ -128,9 +130,9 @@ class _Pursuit:
         pivot = _less(self._gram(atom, atom), [op.mul(part, part) for part in factor])
         if self.chosen:
             going = op.and_(going, op.greater(pivot, constant(_SMALLEST)))
-        tied = self._tied(residual, largest)
         if self.going is not None:
-            going, tied = op.and_(going, self.going), op.and_(tied, self.going)
+            going = op.and_(going, self.going)
+        tied = op.and_(going, self._tied(residual, largest))
         factor.append(op.sqrt(op.where(going, pivot, constant(1.0))))
         terms = [op.mul(part, earlier.forward) for part, earlier in zip(factor, self.chosen, strict=False)]
         forward = op.div(_less(_entry(self.products, atom), terms), factor[-1])
