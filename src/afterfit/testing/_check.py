@@ -90,7 +90,10 @@ def check_estimator(
         estimator.fit(X, y)
     with tempfile.TemporaryDirectory() as folder, _used(process) as fresh:
         target = Path(folder) / "model.afit" if path is None else Path(path)
-        saved = save(estimator, target, X=X, y=y, preprocess=preprocess, postprocess=postprocess)
+        # A lowering is checked here, and not whether somebody forgot a step before it.
+        saved = save(
+            estimator, target, X=X, y=y, preprocess=preprocess, postprocess=postprocess, raw_inputs=True
+        )
         check = _Check(estimator, preprocess, postprocess, saved, target, fresh, relative)
         check.compare("X", X, required=True)
         for table in held_out:
