@@ -177,7 +177,7 @@ def test_a_bound_that_cannot_be_followed_back_is_refused(refuses):
 
 
 def test_a_classifier_over_json(tmp_path):
-    model = make_pipeline(PowerTransformer("box-cox"), LogisticRegression()).fit(X, Y.median() < Y)
+    model = make_pipeline(PowerTransformer("box-cox"), LogisticRegression()).fit(X, Y > Y.median())
     saved = afterfit.save(model, tmp_path / "m.afit", X=X)
     body = json.dumps({"rows": [{"a": 0.5, "b": 0, "c": 1.5}]}).encode()
     with pytest.raises(afterfit.SchemaError, match="a number greater than 0"):
