@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,10 @@ def test_training_goes_on_from_the_bundle(data: Any, agrees: Any):
 def test_linear_trees_are_refused(data: Any, refuses: Any):
     rows = data("diabetes", missing=False, categorical=False)
     refuses(lightgbm.LGBMRegressor(**COMMON, linear_tree=True).fit(rows.X, rows.y), rows.X, "linear_tree")
+
+
+def test_the_example_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    page = (Path(__file__).parents[3] / "docs" / "boosters.md").read_text(encoding="utf-8")
+    exec(compile(page.split("```python\n")[1].split("```")[0], "boosters.md", "exec"), {})
+    assert (tmp_path / "wine.afit").is_file()
