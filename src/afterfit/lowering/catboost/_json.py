@@ -141,14 +141,12 @@ class _Nodes:
         values = np.array(tree["leaf_values"], dtype=np.float64).reshape(1 << depth, -1)
         counts = np.array(tree.get("leaf_weights") or [0.0] * (1 << depth), dtype=np.float64)
         for level, split in enumerate(tree["splits"]):
-            first, below = (1 << level) - 1, (1 << (level + 1)) - 1
+            below = (1 << (level + 1)) - 1
             places = range(1 << level)
             self.splits += [split] * len(places)
             self.left += [below + place for place in places]
             self.right += [below + (place | 1 << level) for place in places]
             self.weights += [float(counts[place :: 1 << level].sum()) for place in places]
-            if first + len(places) != below:
-                raise AssertionError("levels follow each other")
         self._add_leaves(counts)
         return np.concatenate([np.zeros(((1 << depth) - 1, values.shape[1])), values])
 
