@@ -4,8 +4,9 @@
 
 Fits each library's classifier on the flights of January to June as they are, text columns as the library's own
 categories and missing values as they come, saves it, and answers every flight of July to December with both. One line
-for each: labels that differ, ties (rows whose probability lies within the stated tolerance of 0.5, where the library rounds
-in float32), the largest difference of a probability, and the library's time for a batch and for one row divided by ours.
+for each: labels that differ, ties (rows whose probability lies within the stated tolerance of 0.5, where the library
+rounds in float32), the largest difference of a probability, and the library's time for a batch and for one row divided
+by ours.
 """
 
 from __future__ import annotations
