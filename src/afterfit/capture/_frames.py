@@ -91,6 +91,16 @@ def row_count(frame: Any) -> int:
     return int(frame.shape[0])
 
 
+def distinct_values(frame: Any, column: int) -> list[Any]:
+    """The different values in one column of a reference frame, in order of appearance."""
+    kind = kind_of(frame)
+    if kind == "pandas":
+        return list(frame.iloc[:, column].drop_duplicates().tolist())
+    if kind == "polars":
+        return list(frame.to_series(column).unique(maintain_order=True).to_list())
+    return list(dict.fromkeys(frame[:, column].tolist()))
+
+
 def take(frame: Any, rows: Sequence[int] | np.ndarray[Any, Any]) -> Any:
     """A copy of the rows at `rows`, in that order; same kind and dtypes."""
     kind = kind_of(frame)

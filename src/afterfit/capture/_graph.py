@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ import spox
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.capture._forgotten import check_categories
+from afterfit.capture._frames import distinct_values, gap_of
 from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
     TEXT,
@@ -81,19 +83,21 @@ def build(arguments: dict[str, Var], results: dict[str, Var]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def lower_model(
-    reference: Reference, table: InferredTable, gaps: Sequence[Any] | None = None
-) -> LoweredModel:
+def lower_model(reference: Reference, table: InferredTable, frame: Any = None) -> LoweredModel:
     """Lower the model, with only the columns that it reads among the graph's inputs.
 
     Which columns a model reads is known once it is lowered; where it leaves some out, it is lowered again
-    without them. `gaps`: what stands for a missing value in each column, NaN where not said.
+    without them. `frame`: the reference frame of `X`, if there is one, for what its columns hold.
 
     Raises `UnsupportedModelError`.
     """
     raw = [
         RawColumn(
-            column.name, _held_dtype(column, table), column.categorical, np.nan if gaps is None else gaps[i]
+            column.name,
+            _held_dtype(column, table),
+            column.categorical,
+            np.nan if frame is None else gap_of(frame, i),
+            tuple if frame is None else partial(distinct_values, frame, i),
         )
         for i, column in enumerate(table.columns)
     ]

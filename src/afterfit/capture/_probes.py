@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from afterfit.capture._frames import MISSING, Edit, edited, row_count
+from afterfit.lowering import framework_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,8 +39,7 @@ ANALYZED_TEXT = (
 LONG_TEXT = 5_000
 """Characters of a long golden text."""
 
-MODEL_REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
-"""What estimators raise for rows they do not take."""
+_REFUSALS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,11 @@ class Probe:
     kind: ProbeKind
     base: int
     cells: tuple[tuple[int, Any], ...] = ()
+
+
+def model_refusals() -> tuple[type[Exception], ...]:
+    """What estimators raise for rows they do not take, errors of their frameworks' own included."""
+    return (*_REFUSALS, *framework_errors())
 
 
 def probe_frame(frame: Any, probes: Sequence[Probe]) -> Any:
@@ -64,7 +69,7 @@ def refused(reference: Reference, frame: Any, probes: Sequence[Probe], output: s
     rows = probe_frame(frame, probes)
     try:
         reference.answer(rows, [output])
-    except MODEL_REFUSALS:
+    except model_refusals():
         if len(probes) == 1:
             return list(probes)
     else:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.capture._frames import one_column
+from afterfit.lowering import find_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +30,8 @@ class Reference:
         self, model: Any, preprocess: Any = None, postprocess: Any = None, *, flat: bool = False
     ) -> None:
         self.model = model
+        adapter = find_adapter(model)
+        self._asked = model if adapter is None else adapter(model)
         self.preprocess: tuple[Any, ...] = _as_tuple(preprocess)
         self.postprocess = postprocess
         self.flat = flat
@@ -49,13 +52,13 @@ class Reference:
 
     def _output(self, name: str, received: Any) -> NDArray[Any]:
         if name == "probabilities":
-            return np.asarray(self.model.predict_proba(received), dtype=np.float64)
+            return np.asarray(self._asked.predict_proba(received), dtype=np.float64)
         if name == "scores":
-            return np.asarray(self.model.decision_function(received), dtype=np.float64)
+            return np.asarray(self._asked.decision_function(received), dtype=np.float64)
         if name == "transformed":
-            table = dense(self.model.transform(received))
+            table = dense(self._asked.transform(received))
             return table.astype(np.float64) if table.dtype == np.bool_ else table
-        prediction = np.asarray(self.model.predict(received))
+        prediction = np.asarray(self._asked.predict(received))
         if self.postprocess is None:
             return prediction
         inverted = np.asarray(self.postprocess.inverse_transform(prediction.reshape(len(prediction), -1)))

@@ -12,7 +12,7 @@ from afterfit.bundle import GoldenRow
 from afterfit.capture._frames import take
 from afterfit.capture._locate import locate
 from afterfit.capture._parity import TOLERANCE, Answers, Comparison, compare
-from afterfit.capture._probes import MODEL_REFUSALS, Probe, probe_frame
+from afterfit.capture._probes import Probe, model_refusals, probe_frame
 from afterfit.errors import ArgumentError, ParityError
 from afterfit.runtime import GraphSession, decoded_texts
 from afterfit.schema import decode_text, pack_table
@@ -72,10 +72,14 @@ class Replay:
         names = [output.name for output in self.outputs]
         try:
             expected = self.reference.answer(rows, names)
-        except MODEL_REFUSALS as error:
+        except model_refusals() as error:
             raise ArgumentError(f"the model in memory cannot answer on these rows: {error}") from error
         got = self._session.run(packed, names)
         for output in self.outputs:
+            known = expected[output.name]
+            if len(output.shape) == 1 and known.ndim == 2 and known.shape[1] == 1:
+                # CatBoost gives the labels of three classes and more a second axis.
+                expected[output.name] = known[:, 0]
             if output.name == "transformed" and output.type == "string":
                 expected[output.name] = _known_text(expected[output.name])
                 got[output.name] = _known_text(decoded_texts(got[output.name]))

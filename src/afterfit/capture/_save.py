@@ -16,19 +16,20 @@ from afterfit.capture._evidence import (
     environment,
     fingerprint,
     framework_of,
+    native_entries,
     profile,
     training_entries,
 )
 from afterfit.capture._forgotten import check_columns, check_error, check_missing, check_values
-from afterfit.capture._frames import gap_of, reference_frame, row_count, take
+from afterfit.capture._frames import reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
 from afterfit.capture._parity import LARGEST_TIED_SHARE
 from afterfit.capture._probes import (
-    MODEL_REFUSALS,
     Probe,
     all_missing_probe,
     golden_probes,
     missing_probes,
+    model_refusals,
     outside_probes,
     refused,
 )
@@ -110,7 +111,7 @@ def save(
         first_output = _first_output(model)
         _check_answers(reference, table, frame, first_output)
         progress.begin("lowering the model")
-        lowered = lower_model(reference, table, [gap_of(frame, i) for i in range(len(table.columns))])
+        lowered = lower_model(reference, table, frame)
         progress.begin("probing missing values")
         check_missing(reference, lowered, table, frame)
         schema = _probed_schema(reference, lowered, frame, first_output)
@@ -135,10 +136,12 @@ def save(
             ),
             parity=proof.parity,
         )
+        parts = [step.estimator for step in lowered.context.steps]
         entries = {
-            "environment.json": environment(model),
+            "environment.json": environment(parts),
             "profile.json": profile(schema, packed),
             **training_entries(params, metrics, history),
+            **native_entries(parts),
         }
         return _write(target, manifest, schema, graph, proof.golden, entries)
 
@@ -173,7 +176,7 @@ def _check_answers(reference: Reference, table: InferredTable, frame: Any, outpu
     rows = take(frame, range(min(5, row_count(frame))))
     try:
         reference.answer(rows, [output])
-    except MODEL_REFUSALS as error:
+    except model_refusals() as error:
         check_error(error, reference, table)
         raise ArgumentError(f"the model in memory cannot answer on the first rows of X: {error}") from error
 

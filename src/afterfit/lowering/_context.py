@@ -33,7 +33,7 @@ from afterfit.lowering._table import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from spox import Var
@@ -57,13 +57,14 @@ class RawColumn:
 
     `dtype`: what the library holds for it (`object` for text). `categorical`: it is of a categorical dtype.
     `missing`: what the library holds where a value is missing: NaN, None or `pandas.NA`. Imputers tell them
-    apart in columns of Python objects.
+    apart in columns of Python objects. `distinct`: gives the different values that the column holds in `X`.
     """
 
     name: str
     dtype: np.dtype[Any]
     categorical: bool = False
     missing: Any = math.nan
+    distinct: Callable[[], Sequence[Any]] = tuple
 
 
 @dataclass(frozen=True, slots=True)

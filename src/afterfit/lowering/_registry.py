@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -30,7 +31,15 @@ _LOWERINGS: dict[str, Lowering] = {}
 _TRANSFORMATIONS: dict[str, Lowering] = {}
 _INVERSIONS: dict[str, Inversion] = {}
 _REFUSALS: dict[str, tuple[str, str]] = {}
-_FAMILIES = {"sklearn": "afterfit.lowering.sklearn"}
+_ADAPTERS: dict[str, Callable[[Any], Any]] = {}
+_EXPORTS: dict[str, Callable[[Any], dict[str, bytes]]] = {}
+_ERRORS: set[str] = set()
+_FAMILIES = {
+    "sklearn": "afterfit.lowering.sklearn",
+    "xgboost": "afterfit.lowering.xgboost",
+    "lightgbm": "afterfit.lowering.lightgbm",
+    "catboost": "afterfit.lowering.catboost",
+}
 """Root package of an estimator's class to the package of ours that registers its lowerings. The name comes
 from a live object in memory, never from a file."""
 
@@ -57,6 +66,37 @@ def transforms(*names: str) -> Callable[[_L], _L]:
 def inverts(*names: str) -> Callable[[_L], _L]:
     """Register the lowering of `inverse_transform` for the classes called `names`."""
     return _register(_INVERSIONS, names)
+
+
+def adapts(*names: str) -> Callable[[_L], _L]:
+    """Register what stands in for models of the classes called `names` where their answers are asked for.
+
+    For models whose own methods do not take rows: the function is given the model, and returns an object whose
+    `predict`, `predict_proba` and so on take raw rows and answer as the model does.
+    """
+    return _register(_ADAPTERS, names)
+
+
+def exports(*names: str) -> Callable[[_L], _L]:
+    """Register what writes models of the classes called `names` in their framework's own data format.
+
+    The function is given the model and returns the content of each file by its name, such as `model.ubj`; a
+    bundle keeps them under `native/`, so that training can go on. No pickle, and equal bytes for the same model.
+    """
+    return _register(_EXPORTS, names)
+
+
+def raises(*names: str) -> None:
+    """Say that the classes called `names`, such as `catboost.CatBoostError`, are what a framework raises for rows
+    that it does not take. Only needed for those that are no ValueError.
+    """
+    _ERRORS.update(names)
+
+
+def framework_errors() -> tuple[type[Exception], ...]:
+    """The classes named to `raises`, of the frameworks that are in use."""
+    named = (name.rpartition(".") for name in sorted(_ERRORS))
+    return tuple(getattr(sys.modules[module], cls) for module, _, cls in named if module in sys.modules)
 
 
 def refuse(reason: str, way_out: str, *names: str) -> None:
@@ -117,6 +157,20 @@ def find_refusal(estimator: object) -> tuple[str, str] | None:
     name = public_name(estimator)
     _import_family(name)
     return _REFUSALS.get(name)
+
+
+def find_adapter(model: object) -> Callable[[Any], Any] | None:
+    """What stands in for models of exactly this class where their answers are asked for."""
+    name = public_name(model)
+    _import_family(name)
+    return _ADAPTERS.get(name)
+
+
+def find_export(model: object) -> Callable[[Any], dict[str, bytes]] | None:
+    """What writes models of exactly this class in their framework's own data format."""
+    name = public_name(model)
+    _import_family(name)
+    return _EXPORTS.get(name)
 
 
 def registered() -> tuple[str, ...]:

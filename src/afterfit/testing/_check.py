@@ -144,13 +144,13 @@ class _Check:
 
     def compare(self, what: str, table: Any, *, required: bool = False) -> None:
         """Compare every output on `table`; raises `AssertionError` where one differs."""
-        from afterfit.capture import MODEL_REFUSALS
+        from afterfit.capture import model_refusals
         from afterfit.schema import pack_table
 
         frame = _as_frame(table)
         try:
             expected = self._reference.answer(frame, self._outputs)
-        except MODEL_REFUSALS as error:
+        except model_refusals() as error:
             if required:
                 raise AssertionError(f"the model in memory does not answer {what}: {error}") from error
             self.skip(f"the model in memory does not answer {what}: {error}")

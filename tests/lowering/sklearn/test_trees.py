@@ -21,7 +21,7 @@ from sklearn.tree import (
 )
 
 from afterfit.errors import UnsupportedModelError
-from afterfit.lowering.sklearn import _trees
+from afterfit.lowering import _tree_ensemble
 
 ROWS, WIDTH = 400, 5
 CLASSIFIERS = [
@@ -175,7 +175,7 @@ def test_any_number_of_rows(agree, rows):
 
 
 def test_too_many_nodes_are_refused(lower, monkeypatch):
-    monkeypatch.setattr(_trees, "MOST_NODES", 50)
+    monkeypatch.setattr(_tree_ensemble, "MOST_NODES", 50)
     X, target = draw()
     with pytest.raises(UnsupportedModelError, match="min_samples_leaf"):
         lower(RandomForestRegressor(3).fit(X, target), X)

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClas
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from afterfit.errors import UnsupportedModelError
-from afterfit.lowering.sklearn._links import logistic
+from afterfit.lowering._links import logistic
 
 ROWS = 300
 

@@ -11,9 +11,8 @@ import spox
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from afterfit.lowering import Context, Origin, RawColumn, Table
-from afterfit.lowering.sklearn import _tree_ensemble
-from afterfit.lowering.sklearn._tree_ensemble import (
+from afterfit.lowering import Context, Origin, RawColumn, Table, _tree_ensemble
+from afterfit.lowering._tree_ensemble import (
     Trees,
     no_categories,
     note_thresholds,

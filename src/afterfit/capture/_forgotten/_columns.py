@@ -24,7 +24,9 @@ def column_findings(reference: Reference, table: InferredTable) -> list[Finding]
     names = [column.name for column in table.columns]
     known = _known_names(first)
     if table.named and known is not None:
-        absent = [name for name in known if name not in names]
+        # LightGBM keeps names with an underscore for every space.
+        present = {*names, *(name.replace(" ", "_") for name in names)}
+        absent = [name for name in known if name not in present]
         if absent:
             return [_absent_names(first, known, absent, names)]
     elif (count := _count(first, table)) is not None:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import softmax
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
-from afterfit.lowering.sklearn._links import softmax
 from afterfit.lowering.sklearn._responses import columns, labels, probabilities, scores, total
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Block, OneHot, Table, constant
-from afterfit.lowering.sklearn._tree_ensemble import sum_leaves
+from afterfit.lowering._tree_ensemble import sum_leaves
 from afterfit.lowering.sklearn._trees import classify, read_trees, regress
 
 if TYPE_CHECKING:

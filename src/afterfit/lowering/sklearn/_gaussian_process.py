@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import binary, flat
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
 from afterfit.lowering.sklearn._gaussian_process_kernels import KernelLowering
 from afterfit.lowering.sklearn._kept_rows import note_cancellation
 from afterfit.lowering.sklearn._kernels import require_domain
-from afterfit.lowering.sklearn._links import binary, flat
 from afterfit.lowering.sklearn._special import erf
 
 if TYPE_CHECKING:

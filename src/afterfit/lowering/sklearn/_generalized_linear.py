@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import flat, inlier_or_outlier
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
 from afterfit.lowering.sklearn._linear import weighted_sums
-from afterfit.lowering.sklearn._links import flat, inlier_or_outlier
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context

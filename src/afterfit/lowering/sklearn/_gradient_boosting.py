@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import binary, flat, logistic, softmax
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant, round_to_float32
-from afterfit.lowering.sklearn._links import binary, flat, logistic, softmax
-from afterfit.lowering.sklearn._tree_ensemble import sum_leaves
+from afterfit.lowering._tree_ensemble import sum_leaves
 from afterfit.lowering.sklearn._trees import read_trees
 
 if TYPE_CHECKING:

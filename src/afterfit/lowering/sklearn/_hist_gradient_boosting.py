@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import binary, flat, logistic, softmax
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, concatenate, constant
-from afterfit.lowering.sklearn._links import binary, flat, logistic, softmax
-from afterfit.lowering.sklearn._tree_ensemble import Trees, note_thresholds, sum_leaves
-from afterfit.lowering.sklearn._trees import refuse_too_large
+from afterfit.lowering._tree_ensemble import Trees, note_thresholds, refuse_too_large, sum_leaves
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

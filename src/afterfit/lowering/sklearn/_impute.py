@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._look_up import is_missing
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Block, Origin, Table, concatenate, constant
-from afterfit.lowering.sklearn._encode import is_missing, text_constant
+from afterfit.lowering.sklearn._encode import text_constant
 from afterfit.schema._types import MISSING_TEXT, encode_text
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._look_up import is_missing
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Block, Regression, Table, concatenate, constant
 from afterfit.lowering.sklearn._array import FloatArray
-from afterfit.lowering.sklearn._encode import is_missing
 from afterfit.lowering.sklearn._impute import indicate
 from afterfit.lowering.sklearn._kernels import nan_euclidean, squared_norms
 

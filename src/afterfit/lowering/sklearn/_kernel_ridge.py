@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import flat
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Regression, Table, constant
 from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation
 from afterfit.lowering.sklearn._kernels import KERNELS, pairwise_kernel, require_domain
-from afterfit.lowering.sklearn._links import flat
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import log_normalized, most_likely, refuse_float32
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Table, constant
-from afterfit.lowering.sklearn._links import log_normalized, most_likely, refuse_float32
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import flat, inlier_or_outlier, softmax
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Labels, Regression, Table, constant
 from afterfit.lowering.sklearn._cluster import nearest
 from afterfit.lowering.sklearn._kernels import pairwise_distance
-from afterfit.lowering.sklearn._links import flat, inlier_or_outlier, softmax
 from afterfit.lowering.sklearn._nearest_rows import mean_of_rows, nearest_rows, rows_within, weights_of
 
 if TYPE_CHECKING:

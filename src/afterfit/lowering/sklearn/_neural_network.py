@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import binary, flat, logistic, most_likely, softmax
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Labels, Regression, Table, constant
 from afterfit.lowering.sklearn._linear import weighted_sums
-from afterfit.lowering.sklearn._links import binary, flat, logistic, most_likely, softmax
 
 if TYPE_CHECKING:
     from collections.abc import Callable

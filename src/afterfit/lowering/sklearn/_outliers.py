@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import flat, inlier_or_outlier
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Table, constant
-from afterfit.lowering.sklearn._links import flat, inlier_or_outlier
-from afterfit.lowering.sklearn._tree_ensemble import Trees, note_thresholds, sum_leaves
-from afterfit.lowering.sklearn._trees import read_tree, refuse_too_large
+from afterfit.lowering._tree_ensemble import Trees, note_thresholds, refuse_too_large, sum_leaves
+from afterfit.lowering.sklearn._trees import read_tree
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context

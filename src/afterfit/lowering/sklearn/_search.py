@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from afterfit.lowering.sklearn._tree_ensemble import Trees, no_categories, sum_leaves
+from afterfit.lowering._tree_ensemble import Trees, no_categories, sum_leaves
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

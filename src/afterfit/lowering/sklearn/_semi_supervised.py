@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import most_likely
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Table, constant
 from afterfit.lowering.sklearn._kept_rows import dense_rows
 from afterfit.lowering.sklearn._kernels import pairwise_kernel
-from afterfit.lowering.sklearn._links import most_likely
 from afterfit.lowering.sklearn._nearest_rows import nearest_rows
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._links import flat, inlier_or_outlier
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
 from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation, scaled_squares
 from afterfit.lowering.sklearn._kernels import pairwise_kernel
-from afterfit.lowering.sklearn._links import flat, inlier_or_outlier
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._look_up import is_missing, look_up
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Block, Table, constant
 from afterfit.lowering.sklearn._array import transformed
-from afterfit.lowering.sklearn._encode import is_missing, look_up
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context

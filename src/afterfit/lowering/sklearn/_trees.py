@@ -13,11 +13,11 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Labels, Regression, constant
-from afterfit.lowering.sklearn._tree_ensemble import (
-    MOST_NODES,
+from afterfit.lowering._tree_ensemble import (
     Trees,
     no_categories,
     note_thresholds,
+    refuse_too_large,
     round_thresholds_from_float32,
     sum_leaf_rows,
     sum_leaves,
@@ -52,16 +52,6 @@ def read_trees(estimator: Any, fitted: Sequence[Any], X: Table, context: Context
     trees = Trees.join(read_tree(tree) for tree in fitted)
     note_thresholds(context, matrix, X, trees)
     return matrix, trees
-
-
-def refuse_too_large(estimator: Any, nodes: int, context: Context) -> None:
-    """Refuse forests whose graph would not fit into one file of protobuf."""
-    if nodes > MOST_NODES:
-        raise context.refuse(
-            estimator,
-            f"its trees have {nodes:,} nodes, and one ONNX graph holds {MOST_NODES:,} of them at most",
-            "Fit smaller trees (min_samples_leaf, max_leaf_nodes, max_depth) or fewer (n_estimators)",
-        )
 
 
 def classify(estimator: Any, fitted: Sequence[Any], X: Table, context: Context) -> Classification | Labels:

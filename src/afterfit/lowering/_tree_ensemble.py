@@ -45,8 +45,9 @@ class Trees:
     where its value is `<= threshold`, or is NaN and `missing_left` holds. `samples` says how many rows of
     training passed, which only decides about speed.
 
-    Where `category_set` is not -1, the value is a category, 0 up to `categories` of them, and goes left
-    where that entry of the row `category_set` of `goes_left` bool `[s, c]` holds.
+    Where `category_set` is not -1, the value is a category, 0 up to `categories` (at most `c`), and goes left
+    where that entry of the row `category_set` of `goes_left` bool `[s, c]` holds. `categories` is 0 where any
+    other number may come too, which goes right.
     """
 
     starts: NDArray[np.int64]
@@ -152,26 +153,36 @@ def sum_leaves(
     values: NDArray[np.float64],
     *,
     start: NDArray[np.float64] | None = None,
+    owners: NDArray[np.int64] | None = None,
+    dtype: type[np.floating[Any]] = np.float64,
 ) -> Var:
-    """For every row of `x` float64 `[N, width]`, the sum of the values of the leaves it reaches.
+    """For every row of `x` `[N, width]` in `dtype`, the sum of the values of the leaves it reaches.
 
-    `values` is `[n]`, then the answer is float64 `[N, targets]` where the trees take turns: tree `i` adds to
-    column `i % targets`. `targets` is `len(start)`, or 1; `start` is what the sums begin with. The order of
-    the additions is the order of the trees, so forests of up to 60,000 nodes add up bit for bit as a
-    loop over trees does; larger ones are added up in parts, and then the parts.
+    `values` is `[n]`, then the answer is `[N, targets]`: tree `i` adds to column `owners[i]`, or, where
+    that is not given, the trees take turns. `targets` is `len(start)`, or 1; `start` is what the sums begin
+    with. The order of the additions is the order of the trees, so forests of up to 60,000 nodes add up bit for
+    bit as a loop over trees does; larger ones are added up in parts, and then the parts.
+
+    With `dtype` float32 thresholds, leaves and sums are float32 too, and never in parts, since there the order
+    shows.
     """
     targets = 1 if start is None else len(start)
-    owners = np.arange(trees.count) % targets
+    owners = np.arange(trees.count) % targets if owners is None else owners
     if start is not None:
         trees = Trees.join([_leaves(targets, trees.goes_left.shape[1]), trees])
         values = np.concatenate([start, values])
         owners = np.concatenate([np.arange(targets), owners])
-    matrix, trees = _orient(x, width, trees)
+    matrix, trees = _orient(x, width, trees, dtype)
+    ranges = [(0, trees.count)] if dtype == np.float32 else _parts(trees)
     parts = [
         _node(
-            matrix, trees.select(first, last), _slice(values, trees, first, last), owners[first:last], targets
+            matrix,
+            trees.select(first, last),
+            _slice(values, trees, first, last).astype(dtype),
+            owners[first:last],
+            targets,
         )
-        for first, last in _parts(trees)
+        for first, last in ranges
     ]
     return parts[0] if len(parts) == 1 else op.sum(parts)
 
@@ -182,7 +193,7 @@ def sum_leaf_rows(x: Var, width: int, trees: Trees, values: NDArray[np.float64])
     A leaf of `TreeEnsemble` has one weight only. So the trees are walked once for the position of the leaf in
     each, and the rows are gathered, instead of walking `k` copies of every tree.
     """
-    matrix, trees = _orient(x, width, trees)
+    matrix, trees = _orient(x, width, trees, np.float64)
     most = max(1, _GATHERED_PER_ROW // values.shape[1])
     sums = []
     for first, last in _parts(trees, most):
@@ -208,6 +219,16 @@ def note_thresholds(context: Context, matrix: Var, X: Table, trees: Trees) -> No
         distinct = np.unique(values)
         spread = np.linspace(0, len(distinct) - 1, min(len(distinct), _THRESHOLDS_KEPT))
         context.note_thresholds(matrix, X, position, distinct[spread.round().astype(np.int64)])
+
+
+def refuse_too_large(estimator: Any, nodes: int, context: Context) -> None:
+    """Refuse forests whose graph would not fit into one file of protobuf."""
+    if nodes > MOST_NODES:
+        raise context.refuse(
+            estimator,
+            f"its trees have {nodes:,} nodes, and one ONNX graph holds {MOST_NODES:,} of them at most",
+            "Fit smaller trees (min_samples_leaf, max_leaf_nodes, max_depth) or fewer (n_estimators)",
+        )
 
 
 def _leaves(count: int, categories: int) -> Trees:
@@ -243,7 +264,7 @@ def _parts(trees: Trees, most_trees: int | None = None) -> Iterator[tuple[int, i
     yield first, trees.count
 
 
-def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
+def _orient(x: Var, width: int, trees: Trees, dtype: type[np.floating[Any]]) -> tuple[Var, Trees]:
     """The same trees with the side that most rows take on the right, and the matrix they compare.
 
     ONNX Runtime lays the right side out next to its parent, and a walk that stays there is about a third
@@ -274,12 +295,18 @@ def _orient(x: Var, width: int, trees: Trees) -> tuple[Var, Trees]:
     return op.concat([x, op.neg(x)], axis=1) if negated.any() else x, replace(
         trees,
         feature=np.where(negated, feature + width, feature),
-        threshold=np.where(negated, -np.nextafter(trees.threshold, np.inf), trees.threshold),
+        threshold=np.where(negated, -_after(trees.threshold, dtype), trees.threshold),
         left=np.where(turned, right, left),
         right=np.where(turned, left, right),
         missing_left=trees.missing_left ^ turned,
         goes_left=goes_left,
     )
+
+
+def _after(thresholds: NDArray[np.float64], dtype: type[np.floating[Any]]) -> NDArray[np.float64]:
+    """The number of `dtype` after each of `thresholds`, which are numbers of `dtype`."""
+    following = np.nextafter(thresholds.astype(dtype), dtype(np.inf))
+    return np.asarray(following, dtype=np.float64)
 
 
 def _node(x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.int64], targets: int) -> Var:
@@ -303,9 +330,9 @@ def _node(x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.
     return ml.tree_ensemble(
         x,
         nodes_featureids=padded(trees.feature[inner]).tolist(),
-        nodes_splits=padded(trees.threshold[inner]),
+        nodes_splits=padded(trees.threshold[inner].astype(values.dtype)),
         nodes_modes=padded(modes),
-        membership_values=_listed(trees.goes_left[sets[sets >= 0]]),
+        membership_values=_listed(trees.goes_left[sets[sets >= 0]], values.dtype),
         nodes_truenodeids=np.concatenate([place[left], lone_leaves]).tolist(),
         nodes_falsenodeids=np.concatenate([place[right], lone_leaves]).tolist(),
         nodes_trueleafs=padded(is_leaf[left].astype(np.int64), 1).tolist(),
@@ -318,11 +345,11 @@ def _node(x: Var, trees: Trees, values: NDArray[np.float64], owners: NDArray[np.
     )
 
 
-def _listed(sets: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+def _listed(sets: NDArray[np.bool_], dtype: np.dtype[Any]) -> NDArray[Any] | None:
     """The members of each row, each row ended by a NaN; None where there is no row."""
     if len(sets) == 0:
         return None
     ended = np.concatenate([sets, np.ones((len(sets), 1), np.bool_)], axis=1)
     members = np.nonzero(ended)[1].astype(np.float64)
     members[members == sets.shape[1]] = np.nan
-    return members
+    return members.astype(dtype)
