@@ -119,6 +119,14 @@ def find_refusal(estimator: object) -> tuple[str, str] | None:
     return _REFUSALS.get(name)
 
 
+def may_trace(estimator: object) -> bool:
+    """Whether the class is a person's own, whose methods may be run with traced arrays in place of rows.
+
+    A class of a known framework without a lowering is refused instead.
+    """
+    return public_name(estimator).partition(".")[0] not in _FAMILIES and find_refusal(estimator) is None
+
+
 def registered() -> tuple[str, ...]:
     """The public names of every class with a lowering, sorted."""
     for family in _FAMILIES:

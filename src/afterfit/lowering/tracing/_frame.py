@@ -1,0 +1,460 @@
+"""A pandas DataFrame and its columns, traced: the part of pandas whose answers are NumPy's, row by row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+import spox.opset.ai.onnx.v21 as op
+
+from afterfit.lowering._table import TEXT
+from afterfit.lowering.tracing._array import ROWS, RowCount, Trace, TracedArray, convert
+from afterfit.lowering.tracing._elementwise import choose, elementwise, fill_missing, in_set
+from afterfit.lowering.tracing._functions import around, clip, column_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from afterfit.lowering._table import Block
+
+_NUMPY = "Compute with df.to_numpy() or with the columns' NumPy arrays, or apply the step before X is given"
+
+
+class TracedSeries(TracedArray):
+    """A column of a DataFrame, traced."""
+
+    name: Any = None
+
+    @staticmethod
+    def of(array: TracedArray, name: Any = None) -> TracedSeries:
+        """A one-dimensional traced array as a column."""
+        series = TracedSeries(array.trace, array.var, array.shape, array.dtype, array.row_axis)
+        series.name = name
+        return series
+
+    def wrap(self, array: TracedArray) -> TracedArray:
+        """What pandas makes of the result of a NumPy function of this column."""
+        return TracedSeries.of(array, self.name) if array.ndim == 1 else array
+
+    def traced_values(self) -> TracedArray:
+        """The column as a NumPy array."""
+        return TracedArray(self.trace, self.var, self.shape, self.dtype)
+
+    def to_numpy(self, dtype: Any = None, *_: Any, **__: Any) -> TracedArray:
+        """The column as a NumPy array."""
+        return self.traced_values() if dtype is None else self.traced_values().astype(dtype)
+
+    values = property(traced_values)
+    array = property(traced_values)
+
+    def like(self, var: Any, dtype: Any = None) -> TracedArray:
+        """`var` as a column of the same name."""
+        return self.wrap(super().like(var, dtype))
+
+    def __getitem__(self, key: Any) -> TracedArray:
+        if isinstance(key, slice) and key == slice(None):
+            return self
+        raise self.trace.stop("it takes single rows of a column", "Use np.where, or Series.where")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise self.trace.stop("it writes into a column", "Use np.where, or df.assign")
+
+    def isna(self) -> TracedArray:
+        """Where the value is missing."""
+        if self.dtype == TEXT:
+            from afterfit.schema import MISSING_TEXT
+
+            return self.like(op.equal(self.var, op.constant(value=np.array(MISSING_TEXT))), np.bool_)
+        return elementwise(self.trace, np.isnan, [self])
+
+    isnull = isna
+
+    def notna(self) -> TracedArray:
+        """Where there is a value."""
+        return ~self.isna()  # type: ignore[no-any-return]
+
+    notnull = notna
+
+    def fillna(self, value: Any) -> TracedArray:
+        """The column with `value` where it is missing."""
+        if not np.isscalar(value) and not isinstance(value, TracedArray):
+            raise self.trace.stop("it fills gaps by something else than a value")
+        if self.dtype == TEXT:
+            return self.wrap(choose(self.trace, self.isna(), value, self))
+        return self if self.dtype.kind != "f" else self.wrap(fill_missing(self, value))
+
+    def clip(self, lower: Any = None, upper: Any = None, **_: Any) -> TracedArray:
+        """The column within bounds."""
+        return self.wrap(clip(self.trace, self, lower, upper))
+
+    def abs(self) -> TracedArray:
+        """Magnitudes."""
+        return elementwise(self.trace, np.absolute, [self])
+
+    def round(self, decimals: int = 0) -> TracedArray:
+        """Rounded as NumPy does."""
+        return self.wrap(around(self.trace, self, decimals))
+
+    def isin(self, values: Any) -> TracedArray:
+        """Whether each value is among constants."""
+        return self.wrap(in_set(self, values))
+
+    def between(self, left: Any, right: Any, inclusive: str = "both") -> TracedArray:
+        """Whether each value lies between bounds."""
+        low = self >= left if inclusive in {"both", "left"} else self > left
+        high = self <= right if inclusive in {"both", "right"} else self < right
+        return low & high  # type: ignore[no-any-return]
+
+    def where(self, condition: Any, other: Any = np.nan) -> TracedArray:
+        """The column where the condition holds, `other` elsewhere."""
+        return self.wrap(choose(self.trace, condition, self, other))
+
+    def mask(self, condition: Any, other: Any = np.nan) -> TracedArray:
+        """`other` where the condition holds, the column elsewhere."""
+        return self.wrap(choose(self.trace, condition, other, self))
+
+    def map(self, mapping: Any, **_: Any) -> TracedArray:
+        """Each value by a dict of constants; those not in it are missing."""
+        if not isinstance(mapping, dict) or not mapping:
+            raise self.trace.stop("it calls a function for every value", "Compute with the whole column at once")
+        kinds = np.asarray(list(mapping.values())).dtype
+        if kinds.kind not in "biuf":
+            raise self.trace.stop("it maps values to something else than numbers")
+        result: Any = np.float64(np.nan)
+        for key, value in mapping.items():
+            result = choose(self.trace, self == key, np.float64(value), result)
+        if kinds.kind in "biu":
+            # pandas keeps integers where every value is found, which the values decide.
+            self.trace.integer_or_float = True
+        return self.wrap(result)
+
+    def to_frame(self, name: Any = None) -> TracedFrame:
+        """The column as a DataFrame."""
+        return TracedFrame(self.trace, {self.name if name is None else name: self})
+
+    def reset_index(self, *_: Any, **__: Any) -> TracedSeries:
+        """The same column: rows have no names in a graph."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _OPERATORS:
+            ufunc = _OPERATORS[name]
+            return lambda other: elementwise(self.trace, ufunc, [self, other])
+        if name in {"str", "dt", "cat", "apply", "rolling", "shift", "rank", "sort_values", "groupby", "iloc", "loc"}:
+            raise self.trace.stop(f"Series.{name} has no exact form in a graph", _NUMPY)
+        return super().__getattr__(name)
+
+
+_OPERATORS = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "truediv": np.divide,
+    "floordiv": np.floor_divide, "mod": np.remainder, "pow": np.power, "eq": np.equal, "ne": np.not_equal,
+    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+}  # fmt: skip
+
+
+class TracedFrame:
+    """A DataFrame of traced columns; a column nothing was done with is kept as the `Block` it came in."""
+
+    __array_priority__ = 1000
+
+    def __init__(self, trace: Trace, columns: dict[Any, Any]) -> None:
+        self.trace = trace
+        self.held = dict(columns)
+
+    @staticmethod
+    def of(trace: Trace, columns: dict[Any, tuple[Block, Callable[[], TracedArray]]]) -> TracedFrame:
+        """A DataFrame of raw columns, each read only when it is used."""
+        return TracedFrame(trace, columns)
+
+    def column(self, name: Any) -> TracedSeries:
+        """The column called `name`."""
+        held = self.held[name]
+        array = held[1]() if isinstance(held, tuple) else held
+        return TracedSeries.of(array, name)
+
+    @property
+    def columns(self) -> Any:
+        """Their names."""
+        import pandas as pd
+
+        return pd.Index(list(self.held))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return (RowCount(ROWS), len(self.held))
+
+    @property
+    def index(self) -> NoReturn:
+        raise self.trace.stop("it reads the names of the rows, which a graph does not know")
+
+    @property
+    def dtypes(self) -> Any:
+        """The dtype of each column."""
+        import pandas as pd
+
+        return pd.Series({name: self.column(name).dtype for name in self.held})
+
+    ndim = 2
+    empty = False
+
+    def traced_values(self) -> TracedArray:
+        """All columns as one NumPy array."""
+        return column_stack(self.trace, [self.column(name).traced_values() for name in self.held])
+
+    def to_numpy(self, dtype: Any = None, *_: Any, **__: Any) -> TracedArray:
+        """All columns as one NumPy array."""
+        return self.traced_values() if dtype is None else self.traced_values().astype(dtype)
+
+    values = property(traced_values)
+
+    def __len__(self) -> int:
+        return ROWS
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.held)
+
+    def __contains__(self, name: Any) -> bool:
+        return name in self.held
+
+    def items(self) -> Iterator[tuple[Any, TracedSeries]]:
+        """Names and columns."""
+        return iter([(name, self.column(name)) for name in self.held])
+
+    def _pick(self, names: Any) -> TracedFrame:
+        return TracedFrame(self.trace, {name: self.held[name] for name in names})
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, TracedArray | TracedFrame | slice):
+            raise self.trace.stop("it takes single rows", "Use np.where, or Series.where")
+        if isinstance(key, str) or np.isscalar(key):
+            return self.column(key)
+        return self._pick(list(key))
+
+    def __getattr__(self, name: str) -> Any:
+        if not name.startswith("_") and name in self.__dict__.get("held", {}):
+            return self.column(name)
+        if name in {"apply", "applymap", "map", "pipe", "iterrows", "itertuples", "groupby", "query", "eval", "merge", "join", "sort_values", "drop_duplicates", "dropna", "head", "tail", "sample", "transform", "agg", "T"}:
+            raise self.trace.stop(f"DataFrame.{name} has no exact form in a graph", _NUMPY)
+        raise AttributeError(f"a DataFrame being traced has no {name!r}")
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(key, list):
+            for name, part in zip(key, self._parts(value, len(key)), strict=True):
+                self[name] = part
+            return
+        self.held[key] = self._as_column(value)
+
+    def _parts(self, value: Any, count: int) -> list[Any]:
+        if isinstance(value, TracedFrame):
+            return [value.column(name) for name in value.held]
+        if isinstance(value, TracedArray) and value.ndim == 2:
+            return [value[:, i] for i in range(value.shape[1])]
+        return [value] * count
+
+    def _as_column(self, value: Any) -> TracedArray:
+        if isinstance(value, TracedFrame):
+            raise self.trace.stop("it puts a DataFrame into one column")
+        if isinstance(value, TracedArray):
+            if value.ndim == 2 and value.shape[1] == 1:
+                value = value[:, 0]
+            if value.ndim != 1:
+                raise self.trace.stop("it puts an array of several columns into one")
+            return value
+        from afterfit.lowering.tracing._functions import broadcast_to
+        from afterfit.lowering.tracing._array import lift
+
+        lifted = lift(self.trace, value)
+        return lifted if isinstance(lifted, TracedArray) else broadcast_to(self.trace, lifted, (ROWS,))
+
+    def __delitem__(self, name: Any) -> None:
+        del self.held[name]
+
+    def pop(self, name: Any) -> TracedSeries:
+        """Take a column out."""
+        column = self.column(name)
+        del self.held[name]
+        return column
+
+    def copy(self, *_: Any, **__: Any) -> TracedFrame:
+        """A DataFrame of its own."""
+        return TracedFrame(self.trace, self.held)
+
+    __copy__ = copy
+    reset_index = copy
+
+    def assign(self, **columns: Any) -> TracedFrame:
+        """With further columns."""
+        result = self.copy()
+        for name, value in columns.items():
+            result[name] = value(result) if callable(value) else value
+        return result
+
+    def drop(self, labels: Any = None, *, axis: Any = 0, columns: Any = None, inplace: bool = False, **_: Any) -> Any:
+        """Without some columns."""
+        if columns is None and axis in {1, "columns"}:
+            columns = labels
+        if columns is None:
+            raise self.trace.stop("it drops rows")
+        dropped = [columns] if isinstance(columns, str) else list(columns)
+        if missing := [name for name in dropped if name not in self.held]:
+            raise KeyError(missing)
+        if inplace:
+            for name in dropped:
+                del self.held[name]
+            return None
+        return self._pick([name for name in self.held if name not in dropped])
+
+    def rename(self, *, columns: Any = None, **_: Any) -> TracedFrame:
+        """With other names."""
+        if columns is None:
+            raise self.trace.stop("it renames rows")
+        find = columns if callable(columns) else lambda name: columns.get(name, name)
+        return TracedFrame(self.trace, {find(name): held for name, held in self.held.items()})
+
+    def get(self, name: Any, default: Any = None) -> Any:
+        """A column, or `default`."""
+        return self.column(name) if name in self.held else default
+
+    def select_dtypes(self, *_: Any, **__: Any) -> NoReturn:
+        """Refused: dtypes of columns change where a value is missing."""
+        raise self.trace.stop("it selects columns by dtype, which a missing value changes", "Name the columns")
+
+    def _each(self, function: Callable[[TracedSeries], Any]) -> TracedFrame:
+        return TracedFrame(self.trace, {name: function(self.column(name)) for name in self.held})
+
+    def fillna(self, value: Any) -> TracedFrame:
+        """Gaps filled by a value, or by one for each column."""
+        if isinstance(value, dict):
+            return TracedFrame(
+                self.trace,
+                {n: self.column(n).fillna(value[n]) if n in value else held for n, held in self.held.items()},
+            )
+        return self._each(lambda column: column.fillna(value))
+
+    def clip(self, lower: Any = None, upper: Any = None) -> TracedFrame:
+        """Values within bounds."""
+        return self._each(lambda column: column.clip(lower, upper))
+
+    def abs(self) -> TracedFrame:
+        """Magnitudes."""
+        return self._each(lambda column: column.abs())
+
+    def round(self, decimals: int = 0) -> TracedFrame:
+        """Rounded as NumPy does."""
+        return self._each(lambda column: column.round(decimals))
+
+    def isna(self) -> TracedFrame:
+        """Where values are missing."""
+        return self._each(lambda column: column.isna())
+
+    isnull = isna
+
+    def astype(self, dtype: Any) -> TracedFrame:
+        """In other dtypes."""
+        if isinstance(dtype, dict):
+            return TracedFrame(
+                self.trace,
+                {n: self.column(n).astype(dtype[n]) if n in dtype else held for n, held in self.held.items()},
+            )
+        return self._each(lambda column: column.astype(dtype))
+
+    def _across(self, name: str, axis: Any, options: dict[str, Any]) -> TracedSeries:
+        """A reduction along the columns; pandas leaves missing values out."""
+        from afterfit.lowering.tracing._reductions import reduce_known
+
+        if axis not in {1, "columns"} or options.pop("skipna", True) is not True or options.pop("numeric_only", False):
+            raise self.trace.stop(f"its {name} goes over rows, or keeps missing values", "Use axis=1, or NumPy")
+        values = self.traced_values()
+        if name in {"std", "var"}:
+            options.setdefault("ddof", 1)
+        return TracedSeries.of(reduce_known(values, name, 1, **options))
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise self.trace.stop("it turns the rows into a NumPy array of numbers, and there are none while tracing")
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        if method != "__call__" or options:
+            raise self.trace.stop(f"it calls np.{ufunc.__name__}.{method} of a DataFrame", _NUMPY)
+        return TracedFrame(
+            self.trace,
+            {n: elementwise(self.trace, ufunc, [self._operand(value, n) for value in inputs]) for n in self.held},
+        )
+
+    def _operand(self, value: Any, name: Any) -> Any:
+        if isinstance(value, TracedFrame):
+            if list(value.held) != list(self.held):
+                raise self.trace.stop("it computes with DataFrames of different columns", _NUMPY)
+            return value.column(name)
+        if np.ndim(value) != 0 or isinstance(value, TracedArray):
+            raise self.trace.stop("it computes with a DataFrame and a column or a list", _NUMPY)
+        return value
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        del types
+        from afterfit.lowering.tracing._functions import call_function
+
+        return call_function(self.trace, function, _as_arrays(args), _as_arrays(options))
+
+
+def _as_arrays(value: Any) -> Any:
+    if isinstance(value, TracedFrame):
+        return value.traced_values()
+    if isinstance(value, list | tuple):
+        return type(value)(_as_arrays(part) for part in value)
+    return {key: _as_arrays(part) for key, part in value.items()} if isinstance(value, dict) else value
+
+
+def _binary(ufunc: np.ufunc, *, swapped: bool = False) -> Callable[[TracedFrame, Any], TracedFrame]:
+    def apply(self: TracedFrame, other: Any) -> TracedFrame:
+        frame: TracedFrame = self.__array_ufunc__(ufunc, "__call__", *((other, self) if swapped else (self, other)))
+        return frame
+
+    return apply
+
+
+def _across(name: str) -> Callable[..., TracedSeries]:
+    return lambda self, axis=0, **options: self._across(name, axis, options)
+
+
+for _name, _ufunc in {**_OPERATORS, "and": np.bitwise_and, "or": np.bitwise_or}.items():
+    if _name != "div":
+        setattr(TracedFrame, f"__{_name}__", _binary(_ufunc))
+        if _name not in {"eq", "ne", "lt", "le", "gt", "ge"}:
+            setattr(TracedFrame, f"__r{_name}__", _binary(_ufunc, swapped=True))
+    if _name not in {"and", "or"}:
+        setattr(TracedFrame, _name, _binary(_ufunc))
+for _name in ("sum", "prod", "max", "min", "mean", "std", "var"):
+    setattr(TracedFrame, _name, _across(_name))
+
+
+class _Locator:
+    """`df.loc[:, names]` and `df.iloc[:, positions]`."""
+
+    def __init__(self, frame: TracedFrame, *, positions: bool) -> None:
+        self._frame, self._positions = frame, positions
+
+    def _names(self, key: Any) -> Any:
+        if not isinstance(key, tuple) or len(key) != 2 or not (isinstance(key[0], slice) and key[0] == slice(None)):
+            raise self._frame.trace.stop("it takes single rows", "Take all rows: df.loc[:, columns]")
+        names = list(self._frame.held)
+        if self._positions:
+            return names[key[1]] if isinstance(key[1], int | slice) else [names[i] for i in key[1]]
+        if isinstance(key[1], slice):
+            raise self._frame.trace.stop("it takes columns from one name to another", "Name the columns")
+        return key[1]
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._frame[self._names(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._frame[self._names(key)] = value
+
+
+TracedFrame.loc = property(lambda self: _Locator(self, positions=False))  # type: ignore[attr-defined]  # needs _Locator
+TracedFrame.iloc = property(lambda self: _Locator(self, positions=True))  # type: ignore[attr-defined]  # needs _Locator
+
+
+def convert_column(array: TracedArray, dtype: np.dtype[Any]) -> TracedArray:
+    """A column as NumPy would hold it in `dtype`."""
+    return array.like(convert(array.trace, array.var, array.dtype, dtype), dtype)
