@@ -22,6 +22,10 @@ ROWS = 10_007
 """The number of rows that a traced array says it has. Its axis of this size is the one of the rows."""
 
 
+UNHELD = frozenset(np.dtype(kind) for kind in (np.float16, np.longdouble, np.uint64))
+"""Dtypes of numbers that a graph does not hold exactly."""
+
+
 class RowCount(int):
     """`X.shape[0]`: a size to make arrays with, and no number to calculate with."""
 
@@ -70,7 +74,7 @@ class TracedArray(NDArrayOperatorsMixin):
         self._viewed: tuple[TracedArray, int] | None = None
 
     @property
-    def var(self) -> Var:
+    def graph(self) -> Var:
         """The values in the graph."""
         if self._viewed is not None and self._viewed[0]._version != self._viewed[1]:  # noqa: SLF001 - its own class
             raise self.trace.stop(
@@ -158,11 +162,11 @@ class TracedArray(NDArrayOperatorsMixin):
     def astype(self, dtype: Any, *_: Any, **__: Any) -> TracedArray:
         """The values in another dtype, as NumPy converts them."""
         wanted = np.dtype(dtype)
-        return self.like(convert(self.trace, self.var, self.dtype, wanted), wanted)
+        return self.like(convert(self.trace, self.graph, self.dtype, wanted), wanted)
 
     def copy(self, *_: Any, **__: Any) -> TracedArray:
         """An array of its own with the same values."""
-        return self.like(self.var)
+        return self.like(self.graph)
 
     __copy__ = copy
     __deepcopy__ = copy
@@ -174,7 +178,7 @@ class TracedArray(NDArrayOperatorsMixin):
             order = [*range(self.ndim)][::-1]
         order = [operator.index(axis) % self.ndim for axis in order]
         shape = [self.shape[axis] for axis in order]
-        turned = op.transpose(self.var, perm=order)
+        turned = op.transpose(self.graph, perm=order)
         return TracedArray(self.trace, turned, shape, self.dtype, order.index(self.row_axis)).view_of(self)
 
     def reshape(self, *shape: Any, **options: Any) -> TracedArray:
@@ -194,7 +198,7 @@ class TracedArray(NDArrayOperatorsMixin):
             raise self.trace.stop(
                 "it moves values between rows", "Reshape with the rows as the first axis: (len(X), ...) or (-1, k)"
             )
-        var = op.reshape(self.var, constant([-1, *sizes[1:]], np.int64))
+        var = op.reshape(self.graph, constant([-1, *sizes[1:]], np.int64))
         return TracedArray(self.trace, var, sizes, self.dtype).view_of(self)
 
     def __getattr__(self, name: str) -> Any:
@@ -215,7 +219,7 @@ def convert(trace: Trace, var: Var, held: np.dtype[Any], wanted: np.dtype[Any]) 
     """`var`, held as `held`, as the values that NumPy makes of it as `wanted`."""
     if held == wanted:
         return var
-    if held == TEXT or wanted == TEXT or wanted.kind not in "biuf" or wanted in {np.float16, np.uint64}:
+    if held == TEXT or wanted == TEXT or wanted.kind not in "biuf" or wanted in UNHELD:
         raise trace.stop(f"it converts {_name(held)} to {_name(wanted)}")
     if wanted.kind == "b":
         return op.not_(op.equal(var, zero(held)))
@@ -281,7 +285,7 @@ def lift(trace: Trace, value: Any) -> TracedArray | NDArray[Any]:
     axis = rows[0]
     first = np.take(array, [0], axis=axis)
     if not (array == first).all():
-        raise trace.stop("it gives each row a value by its position", "Let rows depend on their own values alone")
+        raise trace.stop("it gives each row a value by its position, or by chance", "Let rows depend on their own values alone")
     shape = op.concat(
         [trace.rows if i == axis else constant([n], np.int64) for i, n in enumerate(array.shape)], axis=0
     )
@@ -299,14 +303,14 @@ def held_constant(trace: Trace, array: NDArray[Any]) -> Var:
             raise trace.stop("it calculates with Python objects")
         texts = [encode_text(str(value)) for value in array.ravel().tolist()]
         return op.constant(value=np.array(texts, dtype=np.str_).reshape(array.shape))
-    if array.dtype in {np.float16, np.longdouble, np.uint64}:
+    if array.dtype in UNHELD:
         raise trace.stop(f"it calculates in {array.dtype}")
     return constant(array, {"f": np.float64, "b": np.bool_}.get(kind, np.int64))  # type: ignore[arg-type]
 
 
 def var_of(trace: Trace, value: TracedArray | NDArray[Any]) -> Var:
     """The values of a lifted array in the graph."""
-    return value.var if isinstance(value, TracedArray) else held_constant(trace, value)
+    return value.graph if isinstance(value, TracedArray) else held_constant(trace, value)
 
 
 def joint_row_axis(trace: Trace, values: Sequence[Any], shape: Sequence[int]) -> int:

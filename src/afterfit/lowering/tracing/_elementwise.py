@@ -12,6 +12,7 @@ from afterfit.lowering._table import TEXT, constant, round_to_float32
 from afterfit.lowering.sklearn._ufuncs import EXACT, find_ufunc
 from afterfit.lowering.tracing import _kernels as kernels
 from afterfit.lowering.tracing._array import (
+    UNHELD,
     Trace,
     TracedArray,
     broadcast_shape,
@@ -72,7 +73,7 @@ def _stored(trace: Trace, result: TracedArray, out: Any) -> TracedArray:
         raise trace.stop("it writes values of rows into an array that holds none")
     if not np.can_cast(result.dtype, out.dtype, casting="same_kind"):
         raise trace.stop(f"it writes {result.dtype} into an array of {out.dtype}")
-    out.replace(convert(trace, result.var, result.dtype, out.dtype))
+    out.replace(convert(trace, result.graph, result.dtype, out.dtype))
     return out
 
 
@@ -102,7 +103,7 @@ def _compute(
         raise trace.stop(f"np.{ufunc.__name__} does not take {', '.join(map(str, given))}: {error}") from error
     loop = wanted[0]
     for dtype in (*wanted, result):
-        if dtype.kind not in "biuf" or dtype in {np.float16, np.longdouble, np.uint64}:
+        if dtype.kind not in "biuf" or dtype in UNHELD:
             raise trace.stop(f"it computes np.{ufunc.__name__} in {dtype}", "Convert the columns to float64 first")
     operands = [
         convert(trace, var_of(trace, value), value.dtype, dtype) for value, dtype in zip(values, wanted, strict=True)
@@ -190,7 +191,7 @@ def in_set(array: TracedArray, members: Any) -> TracedArray:
     known = np.ravel(np.asarray(list(members) if isinstance(members, set) else members))
     found = [elementwise(array.trace, np.equal, [array, member]) for member in known]
     if not found:
-        return array.like(op.and_(constant(False, np.bool_), op.equal(array.var, array.var)), np.bool_)
+        return array.like(op.and_(constant(False, np.bool_), op.equal(array.graph, array.graph)), np.bool_)
     total = found[0]
     for other in found[1:]:
         total = elementwise(array.trace, np.logical_or, [total, other])

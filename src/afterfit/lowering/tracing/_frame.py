@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import TEXT
-from afterfit.lowering.tracing._array import ROWS, RowCount, Trace, TracedArray, convert
+from afterfit.lowering.tracing._array import ROWS, RowCount, Trace, TracedArray
 from afterfit.lowering.tracing._elementwise import choose, elementwise, fill_missing, in_set
 from afterfit.lowering.tracing._functions import around, clip, column_stack
 
@@ -28,7 +29,7 @@ class TracedSeries(TracedArray):
     @staticmethod
     def of(array: TracedArray, name: Any = None) -> TracedSeries:
         """A one-dimensional traced array as a column."""
-        series = TracedSeries(array.trace, array.var, array.shape, array.dtype, array.row_axis)
+        series = TracedSeries(array.trace, array.graph, array.shape, array.dtype, array.row_axis)
         series.name = name
         return series
 
@@ -38,7 +39,7 @@ class TracedSeries(TracedArray):
 
     def traced_values(self) -> TracedArray:
         """The column as a NumPy array."""
-        return TracedArray(self.trace, self.var, self.shape, self.dtype)
+        return TracedArray(self.trace, self.graph, self.shape, self.dtype)
 
     def to_numpy(self, dtype: Any = None, *_: Any, **__: Any) -> TracedArray:
         """The column as a NumPy array."""
@@ -64,7 +65,7 @@ class TracedSeries(TracedArray):
         if self.dtype == TEXT:
             from afterfit.schema import MISSING_TEXT
 
-            return self.like(op.equal(self.var, op.constant(value=np.array(MISSING_TEXT))), np.bool_)
+            return self.like(op.equal(self.graph, op.constant(value=np.array(MISSING_TEXT))), np.bool_)
         return elementwise(self.trace, np.isnan, [self])
 
     isnull = isna
@@ -160,6 +161,18 @@ class TracedFrame:
     def __init__(self, trace: Trace, columns: dict[Any, Any]) -> None:
         self.trace = trace
         self.held = dict(columns)
+
+    @property
+    def __class__(self) -> Any:
+        # Code that asks isinstance(X, pd.DataFrame) goes the way it goes for the real one.
+        pandas = sys.modules.get("pandas")
+        return TracedFrame if pandas is None else _real_class(pandas.DataFrame)
+
+    def __invert__(self) -> TracedFrame:
+        return self._each(lambda column: ~column)
+
+    def __neg__(self) -> TracedFrame:
+        return self._each(lambda column: -column)
 
     @staticmethod
     def of(trace: Trace, columns: dict[Any, tuple[Block, Callable[[], TracedArray]]]) -> TracedFrame:
@@ -290,7 +303,7 @@ class TracedFrame:
             result[name] = value(result) if callable(value) else value
         return result
 
-    def drop(self, labels: Any = None, *, axis: Any = 0, columns: Any = None, inplace: bool = False, **_: Any) -> Any:
+    def drop(self, labels: Any = None, *, axis: Any = 0, columns: Any = None, inplace: bool = False, errors: str = "raise", **_: Any) -> Any:
         """Without some columns."""
         if columns is None and axis in {1, "columns"}:
             columns = labels
@@ -332,9 +345,23 @@ class TracedFrame:
             )
         return self._each(lambda column: column.fillna(value))
 
-    def clip(self, lower: Any = None, upper: Any = None) -> TracedFrame:
-        """Values within bounds."""
-        return self._each(lambda column: column.clip(lower, upper))
+    def clip(self, lower: Any = None, upper: Any = None, *, axis: Any = None) -> TracedFrame:
+        """Values within bounds, which may be one for each column (`axis=1`)."""
+        del axis
+        low, high = self._bounds(lower), self._bounds(upper)
+        return TracedFrame(self.trace, {n: self.column(n).clip(low[n], high[n]) for n in self.held})
+
+    def _bounds(self, bound: Any) -> dict[Any, Any]:
+        if bound is None or np.ndim(bound) == 0:
+            return dict.fromkeys(self.held, bound)
+        if hasattr(bound, "to_dict"):
+            by_name = {str(name): value for name, value in bound.to_dict().items()}
+            if by_name.keys() != {str(name) for name in self.held}:
+                raise self.trace.stop("it has bounds for other columns than it clips")
+            return {name: by_name[str(name)] for name in self.held}
+        if np.shape(bound) != (len(self.held),):
+            raise self.trace.stop("it has another number of bounds than of columns")
+        return dict(zip(self.held, np.asarray(bound).tolist(), strict=True))
 
     def abs(self) -> TracedFrame:
         """Magnitudes."""
@@ -386,6 +413,8 @@ class TracedFrame:
             if list(value.held) != list(self.held):
                 raise self.trace.stop("it computes with DataFrames of different columns", _NUMPY)
             return value.column(name)
+        if np.ndim(value) == 1 and not isinstance(value, TracedArray) and len(value) == len(self.held):
+            return self._bounds(value)[name]
         if np.ndim(value) != 0 or isinstance(value, TracedArray):
             raise self.trace.stop("it computes with a DataFrame and a column or a list", _NUMPY)
         return value
@@ -394,15 +423,7 @@ class TracedFrame:
         del types
         from afterfit.lowering.tracing._functions import call_function
 
-        return call_function(self.trace, function, _as_arrays(args), _as_arrays(options))
-
-
-def _as_arrays(value: Any) -> Any:
-    if isinstance(value, TracedFrame):
-        return value.traced_values()
-    if isinstance(value, list | tuple):
-        return type(value)(_as_arrays(part) for part in value)
-    return {key: _as_arrays(part) for key, part in value.items()} if isinstance(value, dict) else value
+        return call_function(self.trace, function, args, options)
 
 
 def _binary(ufunc: np.ufunc, *, swapped: bool = False) -> Callable[[TracedFrame, Any], TracedFrame]:
@@ -455,6 +476,6 @@ TracedFrame.loc = property(lambda self: _Locator(self, positions=False))  # type
 TracedFrame.iloc = property(lambda self: _Locator(self, positions=True))  # type: ignore[attr-defined]  # needs _Locator
 
 
-def convert_column(array: TracedArray, dtype: np.dtype[Any]) -> TracedArray:
-    """A column as NumPy would hold it in `dtype`."""
-    return array.like(convert(array.trace, array.var, array.dtype, dtype), dtype)
+def _real_class(named: Any) -> Any:
+    """pandas' own class, which another may stand for while a function is traced."""
+    return named.__mro__[1] if named.__module__.startswith("afterfit") else named

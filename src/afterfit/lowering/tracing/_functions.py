@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 def call_function(trace: Trace, function: Any, args: Sequence[Any], options: dict[str, Any]) -> Any:
     """What NumPy is asked for by `function(*args, **options)`."""
     build = FUNCTIONS.get(function)
+    own = _PANDAS_OWN.get(function)
+    if own is not None and args and hasattr(type(args[0]), "traced_values"):
+        return getattr(args[0], own)(*args[1:], **options)
+    args, options = as_arrays(args), as_arrays(options)
     name = getattr(function, "__name__", str(function))
     if build is None:
         raise trace.stop(f"np.{name} has no exact form in a graph", "Use another function, or apply it before X is given")
@@ -47,6 +51,15 @@ def call_function(trace: Trace, function: Any, args: Sequence[Any], options: dic
         out[...] = result
         return out
     return result
+
+
+def as_arrays(value: Any) -> Any:
+    """`value` with the NumPy arrays of the DataFrames and columns in it."""
+    if hasattr(type(value), "traced_values"):
+        return value.traced_values()
+    if type(value) in {list, tuple}:
+        return type(value)(as_arrays(part) for part in value)
+    return {key: as_arrays(part) for key, part in value.items()} if type(value) is dict else value
 
 
 def _joint_dtype(trace: Trace, parts: Sequence[Any]) -> np.dtype[Any]:
@@ -72,7 +85,7 @@ def concatenate(trace: Trace, arrays: Any, axis: Any = 0, **options: Any) -> Tra
     if len(rows) != 1 or place in rows or not all(isinstance(part, TracedArray) for part in parts):
         raise trace.stop("it puts rows below rows", "Put columns side by side: np.column_stack, or axis=1")
     dtype = np.dtype(options["dtype"]) if options.get("dtype") is not None else _joint_dtype(trace, parts)
-    var = op.concat([convert(trace, part.var, part.dtype, dtype) for part in parts], axis=place)
+    var = op.concat([convert(trace, part.graph, part.dtype, dtype) for part in parts], axis=place)
     shape = list(first.shape)
     shape[place] = sum(part.shape[place] for part in parts)
     return TracedArray(trace, var, shape, dtype, first.row_axis)
@@ -239,7 +252,7 @@ def cumsum(trace: Trace, a: Any, axis: Any = None, dtype: Any = None) -> TracedA
     if axis is None or operator.index(axis) % a.ndim == a.row_axis:
         raise trace.stop("it adds up rows", "Let the answer to a row not depend on the others")
     held = np.cumsum(np.ones(1, a.dtype), dtype=dtype).dtype
-    var = op.cumsum(convert(trace, a.var, a.dtype, held), constant(operator.index(axis) % a.ndim, np.int64))
+    var = op.cumsum(convert(trace, a.graph, a.dtype, held), constant(operator.index(axis) % a.ndim, np.int64))
     if held == np.float32:
         trace.note_float32()
     return TracedArray(trace, convert(trace, var, np.dtype(np.float64), held) if held.kind == "f" else var, a.shape, held, a.row_axis)
@@ -383,6 +396,7 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.isclose: isclose,
     np.isin: lambda trace, element, test_elements, **_: in_set(lift(trace, element), test_elements),  # type: ignore[arg-type]
     np.linalg.norm: norm,
+    np.may_share_memory: lambda trace, a, b, max_work=None: True,  # noqa: ARG005 - as above
     np.nan_to_num: nan_to_num,
     np.ndim: lambda trace, a: a.ndim,  # noqa: ARG005 - as above
     np.ones_like: lambda trace, a, dtype=None, *, shape=None, **_: _full(trace, a, 1, dtype, shape),
@@ -403,6 +417,10 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.where: choose,
     np.zeros_like: lambda trace, a, dtype=None, *, shape=None, **_: _full(trace, a, 0, dtype, shape),
 }  # fmt: skip
+
+
+_PANDAS_OWN = {np.clip: "clip", np.round: "round", np.around: "round"}
+"""Functions of NumPy that call the method of a DataFrame or a column, and so return one."""
 
 
 def _split(trace: Trace, array: Any, split: Any, sections: Any, axis: Any) -> list[TracedArray]:

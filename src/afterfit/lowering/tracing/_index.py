@@ -23,7 +23,7 @@ def read(array: TracedArray, key: Any) -> TracedArray:
     """`array[key]`."""
     trace = array.trace
     entries = _entries(array, key)
-    var, shape, row_axis = array.var, [], -1
+    var, shape, row_axis = array.graph, [], -1
     axis = out = 0
     advanced = 0
     for entry in entries:
@@ -127,7 +127,7 @@ def _write_columns(array: TracedArray, rows: Any, columns: Any, value: Any) -> N
     single = not isinstance(columns, slice) and np.ndim(columns) == 0
     chosen = list(range(width))[columns] if isinstance(columns, slice) else np.ravel(_positions(array, columns, width)).tolist()
     lifted = lift(trace, value)
-    pieces = [op.gather(array.var, constant([i], np.int64), axis=1) for i in range(width)]
+    pieces = [op.gather(array.graph, constant([i], np.int64), axis=1) for i in range(width)]
     for place, column in enumerate(chosen):
         part = lifted
         if lifted.ndim == 2 or (lifted.ndim == 1 and not single and not isinstance(lifted, TracedArray)):
@@ -145,15 +145,15 @@ def _masked(array: TracedArray, test: TracedArray | None, value: Any, old: Trace
     lifted = lift(trace, value)
     if test is not None and (test.dtype.kind != "b" or (isinstance(lifted, TracedArray) and lifted.shape != old.shape)):
         raise trace.stop("it writes as many values as a mask keeps", _TAKE_ALL)
-    everywhere = constant(True, np.bool_) if test is None else test.var
+    everywhere = constant(True, np.bool_) if test is None else test.graph
     new = convert(trace, var_of(trace, lifted), lifted.dtype if lifted.dtype.kind not in "U" else array.dtype, array.dtype)
     if isinstance(lifted, TracedArray) and lifted.row_axis - lifted.ndim != old.row_axis - old.ndim:
         raise trace.stop("it writes rows into columns")
-    return old.like(select(everywhere, new, old.var, array.dtype))
+    return old.like(select(everywhere, new, old.graph, array.dtype))
 
 
 def _cast(array: TracedArray, value: TracedArray) -> Var:
-    return convert(array.trace, value.var, value.dtype, array.dtype)
+    return convert(array.trace, value.graph, value.dtype, array.dtype)
 
 
 def take(trace: Any, held: Any, index: TracedArray) -> TracedArray:
@@ -164,7 +164,7 @@ def take(trace: Any, held: Any, index: TracedArray) -> TracedArray:
         raise trace.stop(f"it indexes an array by {index.dtype}", "Convert the index with .astype(np.int64)")
     array = np.asarray(held)
     size = array.shape[0]
-    positions = choose(trace, index < 0, index + size, index).var
+    positions = choose(trace, index < 0, index + size, index).graph
     var = op.gather(var_of(trace, array), positions, axis=0)
     shape = (*index.shape, *array.shape[1:])
     result = TracedArray(trace, var, shape, array.dtype if array.dtype.kind != "U" else object, index.row_axis)

@@ -1,7 +1,8 @@
-"""Names of NumPy that do not ask their arguments how to be carried out, made to ask while a function is traced."""
+"""Names of NumPy and pandas that do not ask their arguments how to be carried out, made to ask while a function is traced."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -15,27 +16,50 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
+_REDUCTIONS = ("mean", "sum", "prod", "max", "min", "any", "all", "std", "var", "argmax", "argmin")
 _LOCK = threading.RLock()
 
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Let `np.asarray` and its kin, `np.c_` and `np.take` return traced arrays where they are given one.
+    """Let `np.asarray` and its kin, `np.c_`, `np.take` and reductions of lists return traced arrays where they are given one.
 
     Whatever else they are given goes on to NumPy unchanged, in other threads too.
     """
     with _LOCK:
-        names = (*_CONVERSIONS, "c_", "take")
+        names = (*_CONVERSIONS, *_REDUCTIONS, "c_", "take")
         kept = {name: getattr(np, name) for name in names}
         for name in _CONVERSIONS:
             setattr(np, name, _conversion(kept[name]))
+        for name in _REDUCTIONS:
+            setattr(np, name, _stacking(kept[name]))
         np.c_ = _Columns(kept["c_"])  # type: ignore[misc,assignment]  # put back below
         np.take = _taking(kept["take"])
         try:
-            yield
+            with _asking_pandas():
+                yield
         finally:
             for name, value in kept.items():
                 setattr(np, name, value)
+
+
+@contextmanager
+def _asking_pandas() -> Iterator[None]:
+    """Let `pd.DataFrame`, `pd.concat` and `pd.isna` do the same, if pandas is there at all."""
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        yield
+        return
+    from afterfit.lowering.tracing import _pandas
+
+    kept = {name: getattr(pandas, name) for name in ("DataFrame", "concat", "isna", "isnull", "notna", "notnull")}
+    for name, value in kept.items():
+        setattr(pandas, name, _pandas.asking(name, value))
+    try:
+        yield
+    finally:
+        for name, value in kept.items():
+            setattr(pandas, name, value)
 
 
 def as_array(convert: Callable[..., Any], value: Any, *args: Any, **options: Any) -> Any:
@@ -46,7 +70,8 @@ def as_array(convert: Callable[..., Any], value: Any, *args: Any, **options: Any
     dtype = args[0] if args else options.get("dtype")
     if dtype is not None and np.dtype(dtype) != traced.dtype:
         return traced.astype(dtype)
-    return traced.copy() if convert.__name__ == "array" and options.get("copy", True) else traced
+    # NumPy copies for True alone; None and its own "if needed" do not.
+    return traced.copy() if convert.__name__ == "array" and options.get("copy", True) is True else traced
 
 
 def _traced(value: Any) -> TracedArray | None:
@@ -63,6 +88,17 @@ def _conversion(original: Callable[..., Any]) -> Callable[..., Any]:
         return as_array(original, *args, **options) if args else original(**options)
 
     return convert
+
+
+def _stacking(original: Callable[..., Any]) -> Callable[..., Any]:
+    """`original`, of a list of traced columns too."""
+
+    def reduce(*args: Any, **options: Any) -> Any:
+        if args and isinstance(args[0], list | tuple) and (traced := _traced(args[0])) is not None:
+            return original(traced, *args[1:], **options)
+        return original(*args, **options)
+
+    return reduce
 
 
 def _taking(original: Callable[..., Any]) -> Callable[..., Any]:

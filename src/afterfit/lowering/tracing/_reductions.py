@@ -9,7 +9,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import constant, round_to_float32
-from afterfit.lowering.tracing._array import TracedArray, convert, wrap
+from afterfit.lowering.tracing._array import UNHELD, TracedArray, convert, wrap
 from afterfit.lowering.tracing._elementwise import choose, elementwise
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def reduce(array: TracedArray, name: str, axis: Any = None, keepdims: Any = Fals
     ddof = options.pop("ddof", options.pop("correction", 0))
     dtype = options.pop("dtype", None)
     unused = {key for key, value in options.items() if value is not None and value is not np._NoValue}  # noqa: SLF001 - NumPy's own default
-    if unused - {"where", "initial"} or options.get("where", True) not in {True, np._NoValue}:  # noqa: SLF001 - as above
+    if unused - {"where", "initial"} or options.get("where", True) not in (True, np._NoValue):  # noqa: SLF001 - as above
         raise array.trace.stop(f"it calls {name} with {', '.join(sorted(unused))}")
     if unused & {"initial"}:
         raise array.trace.stop(f"it calls {name} with initial")
@@ -56,7 +56,7 @@ def squeeze(array: TracedArray, axes: list[int]) -> TracedArray:
     shape = [size for i, size in enumerate(array.shape) if i not in axes]
     row_axis = array.row_axis - sum(axis < array.row_axis for axis in axes)
     return TracedArray(
-        array.trace, op.squeeze(array.var, constant(sorted(axes), np.int64)), shape, array.dtype, row_axis
+        array.trace, op.squeeze(array.graph, constant(sorted(axes), np.int64)), shape, array.dtype, row_axis
     )
 
 
@@ -64,14 +64,14 @@ def _reduced(array: TracedArray, name: str, axes: list[int], ddof: Any) -> tuple
     held = _result_dtype(array, name)
     where = constant(axes, np.int64)
     if name in {"any", "all"}:
-        truth = op.cast(convert(array.trace, array.var, array.dtype, np.dtype(np.bool_)), to=np.int64)
+        truth = op.cast(convert(array.trace, array.graph, array.dtype, np.dtype(np.bool_)), to=np.int64)
         found = op.reduce_max(truth, where) if name == "any" else op.reduce_min(truth, where)
         return op.cast(found, to=np.bool_), held
     if name in {"argmax", "argmin"}:
         return _position(array, name, axes), held
     if name in {"max", "min"}:
         return _extreme(array, name, where), held
-    values = convert(array.trace, array.var, array.dtype, held)
+    values = convert(array.trace, array.graph, array.dtype, held)
     if held == np.float32:
         array.trace.note_float32()
     if name in {"sum", "prod"}:
@@ -87,7 +87,7 @@ def _reduced(array: TracedArray, name: str, axes: list[int], ddof: Any) -> tuple
 
 
 def _result_dtype(array: TracedArray, name: str) -> np.dtype[Any]:
-    if array.dtype.kind not in "biuf" or array.dtype in {np.float16, np.uint64}:
+    if array.dtype.kind not in "biuf" or array.dtype in UNHELD:
         raise array.trace.stop(f"its {name} is of {array.dtype}", "Convert the columns to float64 first")
     result: np.dtype[Any] = getattr(np, name)(np.ones((1, 1), array.dtype), axis=1).dtype
     if result == np.uint64:
@@ -102,12 +102,12 @@ def _kept(value: Var, dtype: np.dtype[Any]) -> Var:
 
 
 def _missing(array: TracedArray, where: Var) -> Var:
-    return op.cast(op.reduce_max(op.cast(op.isnan(array.var), to=np.int64), where), to=np.bool_)
+    return op.cast(op.reduce_max(op.cast(op.isnan(array.graph), to=np.int64), where), to=np.bool_)
 
 
 def _extreme(array: TracedArray, name: str, where: Var) -> Var:
     kind = array.dtype.kind
-    values = op.cast(array.var, to=np.int64) if kind == "b" else array.var
+    values = op.cast(array.graph, to=np.int64) if kind == "b" else array.graph
     found = op.reduce_max(values, where) if name == "max" else op.reduce_min(values, where)
     if kind == "f":
         return op.where(_missing(array, where), constant(np.nan), found)
@@ -117,7 +117,7 @@ def _extreme(array: TracedArray, name: str, where: Var) -> Var:
 def _position(array: TracedArray, name: str, axes: list[int]) -> Var:
     if len(axes) != 1:
         raise array.trace.stop(f"it calls {name} over several axes")
-    values = op.cast(array.var, to=np.int64) if array.dtype.kind == "b" else array.var
+    values = op.cast(array.graph, to=np.int64) if array.dtype.kind == "b" else array.graph
     find = op.arg_max if name == "argmax" else op.arg_min
     if array.dtype.kind != "f":
         return find(values, axis=axes[0])

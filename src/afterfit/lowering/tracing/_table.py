@@ -65,7 +65,7 @@ class Argument:
 
     def _array(self, dtype: np.dtype[Any]) -> TracedArray:
         parts = [self._read(block, dtype) for block in self.X.blocks]
-        var = parts[0].var if len(parts) == 1 else op.concat([part.var for part in parts], axis=1)
+        var = parts[0].graph if len(parts) == 1 else op.concat([part.graph for part in parts], axis=1)
         return TracedArray(self.trace, var, (1, self.X.width), dtype)
 
     def _dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
@@ -138,7 +138,7 @@ def _block(value: Any) -> Block:
 
 def graph_values(value: TracedArray) -> Any:
     """The values in a type that tables hold: float64, or text."""
-    return value.var if value.dtype == TEXT or value.dtype.kind in "fUS" else op.cast(value.var, to=np.float64)
+    return value.graph if value.dtype == TEXT or value.dtype.kind in "fUS" else op.cast(value.graph, to=np.float64)
 
 
 def with_gaps(plain: Table, gapped: Table | None, missing: Any) -> Table:

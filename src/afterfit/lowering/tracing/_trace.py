@@ -77,7 +77,6 @@ def trace_table(code: Code, X: Table, context: Context, sample: Any) -> Table:
             "what it receives could not be observed in the model in memory",
             "Let the model answer in one process (n_jobs=None)",
         )
-    real = _observed(code, sample, context)
     returned, argument = _run(code, X, context, sample, lambda trace, result: table_of(trace, result), gaps=False)
     missing = argument.missing()
     gapped = None
@@ -86,7 +85,7 @@ def trace_table(code: Code, X: Table, context: Context, sample: Any) -> Table:
             gapped, _ = _run(code, X, context, sample, lambda trace, result: table_of(trace, result), gaps=True)
         except _Refused:
             gapped = None
-    _check_like(code, returned, real, context)
+    _check_like(code, returned, _observed(code, sample, context), context)
     return with_gaps(returned, gapped, missing)
 
 
@@ -108,7 +107,7 @@ def trace_predictor(estimator: Any, X: Table, context: Context, sample: Any) -> 
     code = method_code(estimator, "predict")
     if sample is None:
         raise context.refuse(code.estimator, "what it receives could not be observed", "Let it answer in one process")
-    real = np.asarray(_observed(code, sample, context))
+    real = np.asarray(estimator.predict(_copied(sample)))
     classes = getattr(estimator, "classes_", None)
     labelled = classes is not None or real.dtype.kind in "OUSb"
     if labelled and (classes is None or real.ndim != 1):
@@ -116,9 +115,12 @@ def trace_predictor(estimator: Any, X: Table, context: Context, sample: Any) -> 
             estimator, "it answers with labels and has no classes_, or gives a row several", "Set self.classes_ in fit"
         )
     if not labelled:
-        return _regression(code, X, context, sample, real)
+        answer = _regression(code, X, context, sample, real)
+        _observed(code, sample, context)
+        return answer
     known = np.asarray(classes)
     index, _ = _run(code, X, context, sample, lambda trace, result: _label_index(trace, result, known), gaps=False)
+    _observed(code, sample, context)
     probabilities = None
     if hasattr(estimator, "predict_proba"):
         table = trace_table(method_code(estimator, "predict_proba"), X, context, sample)
@@ -153,7 +155,7 @@ def _label_index(trace: Trace, result: Any, classes: Any) -> Var:
     same = result.copy()[:, None] == np.asarray(classes)
     if not isinstance(same, TracedArray):
         raise trace.stop("predict returns labels of another kind than classes_")
-    return op.arg_max(op.cast(same.var, to=np.int64), axis=1, keepdims=0)
+    return op.arg_max(op.cast(same.graph, to=np.int64), axis=1, keepdims=0)
 
 
 class _Refused(Exception):  # noqa: N818 - carries a refusal within this module
