@@ -114,9 +114,7 @@ class Analysis:
 class Context:
     """The state of one lowering. Lowerings call its methods; `capture` reads what was gathered."""
 
-    def __init__(
-        self, columns: Iterable[RawColumn], observe: Callable[[Any], Any] | None = None
-    ) -> None:
+    def __init__(self, columns: Iterable[RawColumn], observe: Callable[[Any], Any] | None = None) -> None:
         self.columns = tuple(columns)
         self._observe = observe
         self.learned: dict[int, Learned] = {}

@@ -124,18 +124,24 @@ class Unfinished(ClassifierMixin, BaseEstimator):
 def test_transformers(kind: Any, rows: Any, tmp_path: Path):
     transformer = kind().fit(rows)
     model = afterfit.save(transformer, tmp_path / "model.afit", X=rows)
-    np.testing.assert_allclose(model.transform(rows), np.asarray(transformer.transform(rows)), rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(
+        model.transform(rows), np.asarray(transformer.transform(rows)), rtol=1e-13, atol=1e-13
+    )
 
 
 @pytest.mark.parametrize("labels", [y, NAMES[y], y == 1], ids=["integers", "text", "booleans"])
 def test_a_classifier(labels: Any, tmp_path: Path):
     classifier = Centroids().fit(X, labels)
-    model = afterfit.save(make_pipeline(StandardScaler(), classifier).fit(X, labels), tmp_path / "a.afit", X=X)
+    model = afterfit.save(
+        make_pipeline(StandardScaler(), classifier).fit(X, labels), tmp_path / "a.afit", X=X
+    )
     assert model.manifest.task == "classification"
     scaled = StandardScaler().fit_transform(X)
     classifier = Centroids().fit(scaled, labels)
     np.testing.assert_array_equal(model.predict(X), classifier.predict(scaled))
-    np.testing.assert_allclose(model.predict_proba(X), classifier.predict_proba(scaled), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        model.predict_proba(X), classifier.predict_proba(scaled), rtol=1e-12, atol=1e-15
+    )
 
 
 def test_a_classifier_that_writes_its_labels_itself(tmp_path: Path):

@@ -86,7 +86,8 @@ def test_columns_that_pass_through_keep_their_categories(tmp_path: Path):
     from sklearn.preprocessing import OneHotEncoder
 
     pipeline = make_pipeline(
-        FunctionTransformer(lambda df: df[["city"]]), OneHotEncoder(sparse_output=False, handle_unknown="ignore")
+        FunctionTransformer(lambda df: df[["city"]]),
+        OneHotEncoder(sparse_output=False, handle_unknown="ignore"),
     ).fit(FRAME)
     model = afterfit.save(pipeline, tmp_path / "model.afit", X=FRAME)
     column = next(column for column in model.schema.columns if column.name == "city")
@@ -100,7 +101,11 @@ def test_within_a_pipeline(tmp_path: Path):
             [
                 ("ratio", FunctionTransformer(lambda df: (df["a"] / df["b"]).to_frame()), ["a", "b"]),
                 ("one", FunctionTransformer(lambda s: np.asarray(s)[:, None] ** 2), "a"),
-                ("scaled", make_pipeline(StandardScaler(), FunctionTransformer(lambda X: np.c_[X, X[:, 0] ** 3])), ["b"]),
+                (
+                    "scaled",
+                    make_pipeline(StandardScaler(), FunctionTransformer(lambda X: np.c_[X, X[:, 0] ** 3])),
+                    ["b"],
+                ),
             ]
         ),
         LinearRegression(),

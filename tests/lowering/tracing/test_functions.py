@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 RNG = np.random.default_rng(0)
 FLOATS = np.concatenate(
-    [RNG.normal(size=(60, 4)) * 10, RNG.uniform(0.5, 2, size=(20, 4)), RNG.integers(-4, 5, size=(40, 4)).astype(float)]
+    [
+        RNG.normal(size=(60, 4)) * 10,
+        RNG.uniform(0.5, 2, size=(20, 4)),
+        RNG.integers(-4, 5, size=(40, 4)).astype(float),
+    ]
 )
 POSITIVE = np.abs(FLOATS) + 0.5
 INTEGERS = RNG.integers(-9, 10, size=(120, 4))

@@ -57,7 +57,9 @@ def _computed_alike(function: Any, dtype: np.dtype[Any]) -> bool:
     if dtype.kind not in "biuf":
         return False
     returned = _returned_dtype(function, dtype)
-    return returned.kind == "f" and returned != np.float16 or (returned.kind in "iu" and function in EXACT)
+    if returned.kind == "f":
+        return returned != np.float16
+    return returned.kind in "iu" and function in EXACT
 
 
 def _apply(estimator: Any, build: Callable[[Var], Var], block: Block, context: Context) -> Block:

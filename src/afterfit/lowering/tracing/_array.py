@@ -42,6 +42,8 @@ class Trace:
         self.rows = rows
         self.note_float32 = note_float32
         self.stopped: StopError | None = None
+        self.integer_or_float = False
+        """The values decide whether the library answers in integers or in floats."""
 
     def stop(self, reason: str, *way_out: str) -> StopError:
         """The error to raise where a graph cannot follow; also kept, in case the person's code catches it."""
@@ -62,21 +64,19 @@ class TracedArray(NDArrayOperatorsMixin):
     chosen: tuple[NDArray[Any], Var] | None = None
     """Where the values were picked from a constant array by an index: that array and the index."""
 
-    def __init__(
-        self, trace: Trace, var: Var, shape: Sequence[int], dtype: Any, row_axis: int = 0
-    ) -> None:
+    def __init__(self, trace: Trace, var: Var, shape: Sequence[int], dtype: Any, row_axis: int = 0) -> None:
         self.trace = trace
         self._var = var
         self.shape = tuple(RowCount(ROWS) if i == row_axis else int(n) for i, n in enumerate(shape))
         self.dtype = np.dtype(dtype)
         self.row_axis = row_axis
-        self._version = 0
+        self.version = 0
         self._viewed: tuple[TracedArray, int] | None = None
 
     @property
     def graph(self) -> Var:
         """The values in the graph."""
-        if self._viewed is not None and self._viewed[0]._version != self._viewed[1]:  # noqa: SLF001 - its own class
+        if self._viewed is not None and self._viewed[0].version != self._viewed[1]:
             raise self.trace.stop(
                 "it reads a slice of an array that was written to since", "Take a copy of the slice first"
             )
@@ -88,19 +88,20 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def view_of(self, base: TracedArray) -> TracedArray:
         """Say that NumPy's array would share its memory with `base`; returns this array."""
-        while base._viewed is not None:  # noqa: SLF001 - its own class
-            base = base._viewed[0]  # noqa: SLF001 - its own class
-        self._viewed = (base, base._version)  # noqa: SLF001 - its own class
+        while base._viewed is not None:
+            base = base._viewed[0]
+        self._viewed = (base, base.version)
         return self
 
     def replace(self, var: Var) -> None:
         """Put other values into this array, as assignment in place does."""
         if self._viewed is not None:
             raise self.trace.stop(
-                "it writes into a slice of an array", "Write into the array itself, or into a copy of the slice"
+                "it writes into a slice of an array",
+                "Write into the array itself, or into a copy of the slice",
             )
         self._var = var
-        self._version += 1
+        self.version += 1
 
     ndim = property(lambda self: len(self.shape))
     size = property(lambda self: int(np.prod(self.shape)))
@@ -146,7 +147,9 @@ class TracedArray(NDArrayOperatorsMixin):
         return iter([self[i] for i in range(self.shape[0])])
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise self.trace.stop("it turns the rows into a NumPy array of numbers, and there are none while tracing")
+        raise self.trace.stop(
+            "it turns the rows into a NumPy array of numbers, and there are none while tracing"
+        )
 
     def _decides(self, *_: Any) -> NoReturn:
         raise self.trace.stop(
@@ -173,7 +176,9 @@ class TracedArray(NDArrayOperatorsMixin):
 
     def transpose(self, *axes: Any) -> TracedArray:
         """The axes in another order."""
-        order = list(axes[0] if len(axes) == 1 and np.iterable(axes[0]) else axes) or [*range(self.ndim)][::-1]
+        order = (
+            list(axes[0] if len(axes) == 1 and np.iterable(axes[0]) else axes) or [*range(self.ndim)][::-1]
+        )
         if order == [None]:
             order = [*range(self.ndim)][::-1]
         order = [operator.index(axis) % self.ndim for axis in order]
@@ -196,7 +201,8 @@ class TracedArray(NDArrayOperatorsMixin):
             sizes[sizes.index(-1)] = total // known
         if self.row_axis != 0 or sizes[0] != ROWS or int(np.prod(sizes[1:])) != inner:
             raise self.trace.stop(
-                "it moves values between rows", "Reshape with the rows as the first axis: (len(X), ...) or (-1, k)"
+                "it moves values between rows",
+                "Reshape with the rows as the first axis: (len(X), ...) or (-1, k)",
             )
         var = op.reshape(self.graph, constant([-1, *sizes[1:]], np.int64))
         return TracedArray(self.trace, var, sizes, self.dtype).view_of(self)
@@ -219,7 +225,7 @@ def convert(trace: Trace, var: Var, held: np.dtype[Any], wanted: np.dtype[Any]) 
     """`var`, held as `held`, as the values that NumPy makes of it as `wanted`."""
     if held == wanted:
         return var
-    if held == TEXT or wanted == TEXT or wanted.kind not in "biuf" or wanted in UNHELD:
+    if TEXT in (held, wanted) or wanted.kind not in "biuf" or wanted in UNHELD:
         raise trace.stop(f"it converts {_name(held)} to {_name(wanted)}")
     if wanted.kind == "b":
         return op.not_(op.equal(var, zero(held)))
@@ -250,7 +256,7 @@ def _whole(var: Var) -> Var:
 
 def zero(dtype: np.dtype[Any]) -> Var:
     """Zero, in the type that the graph holds `dtype` in."""
-    return constant(0, {"f": np.float64, "b": np.bool_}.get(dtype.kind, np.int64))  # type: ignore[arg-type]
+    return constant(0, {"f": np.float64, "b": np.bool_}.get(dtype.kind, np.int64))
 
 
 def wrap(var: Var, dtype: np.dtype[Any]) -> Var:
@@ -270,8 +276,12 @@ def lift(trace: Trace, value: Any) -> TracedArray | NDArray[Any]:
     """
     if isinstance(value, TracedArray):
         return value
-    if isinstance(value, RowCount) or (np.ndim(value) == 0 and isinstance(value, int | float) and value == ROWS):
-        raise trace.stop("it calculates with the number of rows", "Let the answer to a row not depend on the others")
+    if isinstance(value, RowCount) or (
+        np.ndim(value) == 0 and isinstance(value, int | float) and value == ROWS
+    ):
+        raise trace.stop(
+            "it calculates with the number of rows", "Let the answer to a row not depend on the others"
+        )
     if isinstance(value, list | tuple) and any(isinstance(part, TracedArray) for part in value):
         from afterfit.lowering.tracing._functions import stack
 
@@ -285,7 +295,10 @@ def lift(trace: Trace, value: Any) -> TracedArray | NDArray[Any]:
     axis = rows[0]
     first = np.take(array, [0], axis=axis)
     if not (array == first).all():
-        raise trace.stop("it gives each row a value by its position, or by chance", "Let rows depend on their own values alone")
+        raise trace.stop(
+            "it gives each row a value by its position, or by chance",
+            "Let rows depend on their own values alone",
+        )
     shape = op.concat(
         [trace.rows if i == axis else constant([n], np.int64) for i, n in enumerate(array.shape)], axis=0
     )
@@ -305,7 +318,7 @@ def held_constant(trace: Trace, array: NDArray[Any]) -> Var:
         return op.constant(value=np.array(texts, dtype=np.str_).reshape(array.shape))
     if array.dtype in UNHELD:
         raise trace.stop(f"it calculates in {array.dtype}")
-    return constant(array, {"f": np.float64, "b": np.bool_}.get(kind, np.int64))  # type: ignore[arg-type]
+    return constant(array, {"f": np.float64, "b": np.bool_}.get(kind, np.int64))
 
 
 def var_of(trace: Trace, value: TracedArray | NDArray[Any]) -> Var:
@@ -315,17 +328,20 @@ def var_of(trace: Trace, value: TracedArray | NDArray[Any]) -> Var:
 
 def joint_row_axis(trace: Trace, values: Sequence[Any], shape: Sequence[int]) -> int:
     """The axis of the rows after broadcasting `values` to `shape`."""
-    axes = {
-        value.row_axis - value.ndim + len(shape) for value in values if isinstance(value, TracedArray)
-    }
+    axes = {value.row_axis - value.ndim + len(shape) for value in values if isinstance(value, TracedArray)}
     if len(axes) != 1:
-        raise trace.stop("it compares rows with each other", "Let the answer to a row not depend on the others")
-    return axes.pop()
+        raise trace.stop(
+            "it compares rows with each other", "Let the answer to a row not depend on the others"
+        )
+    return int(axes.pop())
 
 
 def broadcast_shape(trace: Trace, values: Sequence[Any]) -> tuple[int, ...]:
     """The shape that NumPy broadcasts `values` to."""
-    shapes = [tuple(map(int, np.shape(value) if not isinstance(value, TracedArray) else value.shape)) for value in values]
+    shapes = [
+        tuple(map(int, np.shape(value) if not isinstance(value, TracedArray) else value.shape))
+        for value in values
+    ]
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:

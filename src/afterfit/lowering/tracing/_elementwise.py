@@ -82,31 +82,39 @@ def elementwise(trace: Trace, ufunc: np.ufunc, inputs: Sequence[Any]) -> TracedA
     values = [lift(trace, value) for value in inputs]
     shape = broadcast_shape(trace, values)
     row_axis = joint_row_axis(trace, values, shape)
-    wrapped = next((value for value in values if type(value) is not TracedArray and isinstance(value, TracedArray)), None)
+    wrapped = next(
+        (value for value in values if type(value) is not TracedArray and isinstance(value, TracedArray)), None
+    )
     if any(value.dtype == TEXT or value.dtype.kind in "US" for value in values):
         var, dtype = _compare_text(trace, ufunc, values), np.dtype(np.bool_)
     else:
         var, dtype = _compute(trace, ufunc, inputs, values, pandas=wrapped is not None)
     result = TracedArray(trace, var, shape, dtype, row_axis)
-    return result if wrapped is None else wrapped.wrap(result)  # type: ignore[attr-defined,no-any-return]
+    return result if wrapped is None else wrapped.wrap(result)
 
 
 def _compute(
     trace: Trace, ufunc: np.ufunc, inputs: Sequence[Any], values: Sequence[Any], *, pandas: bool
 ) -> tuple[Any, np.dtype[Any]]:
     given = tuple(
-        type(raw) if type(raw) in {int, float} else value.dtype for raw, value in zip(inputs, values, strict=True)
+        type(raw) if type(raw) in {int, float} else value.dtype
+        for raw, value in zip(inputs, values, strict=True)
     )
     try:
         *wanted, result = ufunc.resolve_dtypes((*given, None))
     except TypeError as error:
-        raise trace.stop(f"np.{ufunc.__name__} does not take {', '.join(map(str, given))}: {error}") from error
+        raise trace.stop(
+            f"np.{ufunc.__name__} does not take {', '.join(map(str, given))}: {error}"
+        ) from error
     loop = wanted[0]
     for dtype in (*wanted, result):
         if dtype.kind not in "biuf" or dtype in UNHELD:
-            raise trace.stop(f"it computes np.{ufunc.__name__} in {dtype}", "Convert the columns to float64 first")
+            raise trace.stop(
+                f"it computes np.{ufunc.__name__} in {dtype}", "Convert the columns to float64 first"
+            )
     operands = [
-        convert(trace, var_of(trace, value), value.dtype, dtype) for value, dtype in zip(values, wanted, strict=True)
+        convert(trace, var_of(trace, value), value.dtype, dtype)
+        for value, dtype in zip(values, wanted, strict=True)
     ]
     if pandas and ufunc in {np.floor_divide, np.remainder}:
         _check_divisor(trace, values[1])
@@ -122,7 +130,7 @@ def _compute(
 
 
 def _check_divisor(trace: Trace, divisor: Any) -> None:
-    """pandas answers otherwise than NumPy where integers are divided by zero."""
+    """Refuse a divisor that may be 0: there pandas answers otherwise than NumPy."""
     if isinstance(divisor, TracedArray) or not np.all(divisor):
         raise trace.stop(
             "pandas divides by 0 in another way than NumPy, and the divisor may be 0",
@@ -134,7 +142,7 @@ def _find(trace: Trace, ufunc: np.ufunc, loop: np.dtype[Any], values: Sequence[A
     if ufunc is np.power:
         return partial(kernels.power, trace, loop.kind, values[1])
     kind = "i" if loop.kind == "u" else loop.kind
-    build = kernels.KERNELS.get((ufunc, kind))
+    build: Callable[..., Any] | None = kernels.KERNELS.get((ufunc, kind))
     if build is None and kind == "f":
         build = find_ufunc(ufunc)
     if build is None:
@@ -147,7 +155,9 @@ def _find(trace: Trace, ufunc: np.ufunc, loop: np.dtype[Any], values: Sequence[A
 
 def _compare_text(trace: Trace, ufunc: np.ufunc, values: Sequence[Any]) -> Any:
     if ufunc not in {np.equal, np.not_equal} or all(isinstance(value, TracedArray) for value in values):
-        raise trace.stop(f"it computes np.{ufunc.__name__} of text", "Compare text with == and a constant alone")
+        raise trace.stop(
+            f"it computes np.{ufunc.__name__} of text", "Compare text with == and a constant alone"
+        )
     if not all(value.dtype == TEXT or value.dtype.kind == "U" for value in values):
         raise trace.stop("it compares text with numbers")
     same = op.equal(*(var_of(trace, value) for value in values))
@@ -159,7 +169,10 @@ def choose(trace: Trace, condition: Any, yes: Any, no: Any) -> TracedArray:
     parts = [lift(trace, value) for value in (condition, yes, no)]
     shape = broadcast_shape(trace, parts)
     row_axis = joint_row_axis(trace, parts, shape)
-    weak = [type(raw)(0) if type(raw) in {int, float} else part.dtype for raw, part in zip((yes, no), parts[1:], strict=True)]
+    weak = [
+        type(raw)(0) if type(raw) in {int, float} else part.dtype
+        for raw, part in zip((yes, no), parts[1:], strict=True)
+    ]
     texts = [part.dtype == TEXT or part.dtype.kind == "U" for part in parts[1:]]
     if any(texts):
         if not all(texts):
@@ -171,7 +184,7 @@ def choose(trace: Trace, condition: Any, yes: Any, no: Any) -> TracedArray:
         dtype = np.result_type(*weak)
         operands = [convert(trace, var_of(trace, part), part.dtype, dtype) for part in parts[1:]]
     test = convert(trace, var_of(trace, parts[0]), parts[0].dtype, np.dtype(np.bool_))
-    return TracedArray(trace, select(test, *operands, dtype), shape, dtype, row_axis)
+    return TracedArray(trace, select(test, operands[0], operands[1], dtype), shape, dtype, row_axis)
 
 
 def select(test: Any, yes: Any, no: Any, dtype: np.dtype[Any]) -> Any:

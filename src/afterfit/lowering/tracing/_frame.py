@@ -9,9 +9,9 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import TEXT
-from afterfit.lowering.tracing._array import ROWS, RowCount, Trace, TracedArray
+from afterfit.lowering.tracing._array import ROWS, RowCount, Trace, TracedArray, lift
 from afterfit.lowering.tracing._elementwise import choose, elementwise, fill_missing, in_set
-from afterfit.lowering.tracing._functions import around, clip, column_stack
+from afterfit.lowering.tracing._functions import around, broadcast_to, clip, column_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,7 +117,9 @@ class TracedSeries(TracedArray):
     def map(self, mapping: Any, **_: Any) -> TracedArray:
         """Each value by a dict of constants; those not in it are missing."""
         if not isinstance(mapping, dict) or not mapping:
-            raise self.trace.stop("it calls a function for every value", "Compute with the whole column at once")
+            raise self.trace.stop(
+                "it calls a function for every value", "Compute with the whole column at once"
+            )
         kinds = np.asarray(list(mapping.values())).dtype
         if kinds.kind not in "biuf":
             raise self.trace.stop("it maps values to something else than numbers")
@@ -141,7 +143,19 @@ class TracedSeries(TracedArray):
         if name in _OPERATORS:
             ufunc = _OPERATORS[name]
             return lambda other: elementwise(self.trace, ufunc, [self, other])
-        if name in {"str", "dt", "cat", "apply", "rolling", "shift", "rank", "sort_values", "groupby", "iloc", "loc"}:
+        if name in {
+            "str",
+            "dt",
+            "cat",
+            "apply",
+            "rolling",
+            "shift",
+            "rank",
+            "sort_values",
+            "groupby",
+            "iloc",
+            "loc",
+        }:
             raise self.trace.stop(f"Series.{name} has no exact form in a graph", _NUMPY)
         return super().__getattr__(name)
 
@@ -162,7 +176,7 @@ class TracedFrame:
         self.trace = trace
         self.held = dict(columns)
 
-    @property
+    @property  # type: ignore[misc]  # isinstance believes what an object says of its class
     def __class__(self) -> Any:
         # Code that asks isinstance(X, pd.DataFrame) goes the way it goes for the real one.
         pandas = sys.modules.get("pandas")
@@ -247,7 +261,28 @@ class TracedFrame:
     def __getattr__(self, name: str) -> Any:
         if not name.startswith("_") and name in self.__dict__.get("held", {}):
             return self.column(name)
-        if name in {"apply", "applymap", "map", "pipe", "iterrows", "itertuples", "groupby", "query", "eval", "merge", "join", "sort_values", "drop_duplicates", "dropna", "head", "tail", "sample", "transform", "agg", "T"}:
+        if name in {
+            "apply",
+            "applymap",
+            "map",
+            "pipe",
+            "iterrows",
+            "itertuples",
+            "groupby",
+            "query",
+            "eval",
+            "merge",
+            "join",
+            "sort_values",
+            "drop_duplicates",
+            "dropna",
+            "head",
+            "tail",
+            "sample",
+            "transform",
+            "agg",
+            "T",
+        }:
             raise self.trace.stop(f"DataFrame.{name} has no exact form in a graph", _NUMPY)
         raise AttributeError(f"a DataFrame being traced has no {name!r}")
 
@@ -273,10 +308,8 @@ class TracedFrame:
                 value = value[:, 0]
             if value.ndim != 1:
                 raise self.trace.stop("it puts an array of several columns into one")
-            return value
-        from afterfit.lowering.tracing._functions import broadcast_to
-        from afterfit.lowering.tracing._array import lift
-
+            column: TracedArray = value
+            return column
         lifted = lift(self.trace, value)
         return lifted if isinstance(lifted, TracedArray) else broadcast_to(self.trace, lifted, (ROWS,))
 
@@ -303,14 +336,23 @@ class TracedFrame:
             result[name] = value(result) if callable(value) else value
         return result
 
-    def drop(self, labels: Any = None, *, axis: Any = 0, columns: Any = None, inplace: bool = False, errors: str = "raise", **_: Any) -> Any:
+    def drop(
+        self,
+        labels: Any = None,
+        *,
+        axis: Any = 0,
+        columns: Any = None,
+        inplace: bool = False,
+        errors: str = "raise",
+        **_: Any,
+    ) -> Any:
         """Without some columns."""
         if columns is None and axis in {1, "columns"}:
             columns = labels
         if columns is None:
             raise self.trace.stop("it drops rows")
         dropped = [columns] if isinstance(columns, str) else list(columns)
-        if missing := [name for name in dropped if name not in self.held]:
+        if (missing := [name for name in dropped if name not in self.held]) and errors != "ignore":
             raise KeyError(missing)
         if inplace:
             for name in dropped:
@@ -331,7 +373,9 @@ class TracedFrame:
 
     def select_dtypes(self, *_: Any, **__: Any) -> NoReturn:
         """Refused: dtypes of columns change where a value is missing."""
-        raise self.trace.stop("it selects columns by dtype, which a missing value changes", "Name the columns")
+        raise self.trace.stop(
+            "it selects columns by dtype, which a missing value changes", "Name the columns"
+        )
 
     def _each(self, function: Callable[[TracedSeries], Any]) -> TracedFrame:
         return TracedFrame(self.trace, {name: function(self.column(name)) for name in self.held})
@@ -390,22 +434,33 @@ class TracedFrame:
         """A reduction along the columns; pandas leaves missing values out."""
         from afterfit.lowering.tracing._reductions import reduce_known
 
-        if axis not in {1, "columns"} or options.pop("skipna", True) is not True or options.pop("numeric_only", False):
-            raise self.trace.stop(f"its {name} goes over rows, or keeps missing values", "Use axis=1, or NumPy")
+        if (
+            axis not in {1, "columns"}
+            or options.pop("skipna", True) is not True
+            or options.pop("numeric_only", False)
+        ):
+            raise self.trace.stop(
+                f"its {name} goes over rows, or keeps missing values", "Use axis=1, or NumPy"
+            )
         values = self.traced_values()
         if name in {"std", "var"}:
             options.setdefault("ddof", 1)
         return TracedSeries.of(reduce_known(values, name, 1, **options))
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
-        raise self.trace.stop("it turns the rows into a NumPy array of numbers, and there are none while tracing")
+        raise self.trace.stop(
+            "it turns the rows into a NumPy array of numbers, and there are none while tracing"
+        )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
             raise self.trace.stop(f"it calls np.{ufunc.__name__}.{method} of a DataFrame", _NUMPY)
         return TracedFrame(
             self.trace,
-            {n: elementwise(self.trace, ufunc, [self._operand(value, n) for value in inputs]) for n in self.held},
+            {
+                n: elementwise(self.trace, ufunc, [self._operand(value, n) for value in inputs])
+                for n in self.held
+            },
         )
 
     def _operand(self, value: Any, name: Any) -> Any:
@@ -428,7 +483,9 @@ class TracedFrame:
 
 def _binary(ufunc: np.ufunc, *, swapped: bool = False) -> Callable[[TracedFrame, Any], TracedFrame]:
     def apply(self: TracedFrame, other: Any) -> TracedFrame:
-        frame: TracedFrame = self.__array_ufunc__(ufunc, "__call__", *((other, self) if swapped else (self, other)))
+        frame: TracedFrame = self.__array_ufunc__(
+            ufunc, "__call__", *((other, self) if swapped else (self, other))
+        )
         return frame
 
     return apply
@@ -456,7 +513,11 @@ class _Locator:
         self._frame, self._positions = frame, positions
 
     def _names(self, key: Any) -> Any:
-        if not isinstance(key, tuple) or len(key) != 2 or not (isinstance(key[0], slice) and key[0] == slice(None)):
+        if (
+            not isinstance(key, tuple)
+            or len(key) != 2
+            or not (isinstance(key[0], slice) and key[0] == slice(None))
+        ):
             raise self._frame.trace.stop("it takes single rows", "Take all rows: df.loc[:, columns]")
         names = list(self._frame.held)
         if self._positions:
@@ -477,5 +538,5 @@ TracedFrame.iloc = property(lambda self: _Locator(self, positions=True))  # type
 
 
 def _real_class(named: Any) -> Any:
-    """pandas' own class, which another may stand for while a function is traced."""
+    """The class of pandas itself, which another may stand for while a function is traced."""
     return named.__mro__[1] if named.__module__.startswith("afterfit") else named

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import operator
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from afterfit.lowering.tracing._array import (
     TracedArray,
     broadcast_shape,
     convert,
-    joint_row_axis,
     lift,
     var_of,
 )
@@ -37,7 +35,9 @@ def call_function(trace: Trace, function: Any, args: Sequence[Any], options: dic
     args, options = as_arrays(args), as_arrays(options)
     name = getattr(function, "__name__", str(function))
     if build is None:
-        raise trace.stop(f"np.{name} has no exact form in a graph", "Use another function, or apply it before X is given")
+        raise trace.stop(
+            f"np.{name} has no exact form in a graph", "Use another function, or apply it before X is given"
+        )
     options = {key: value for key, value in options.items() if value is not np._NoValue}  # noqa: SLF001 - NumPy's own default
     out = options.pop("out", None)
     try:
@@ -67,7 +67,9 @@ def _joint_dtype(trace: Trace, parts: Sequence[Any]) -> np.dtype[Any]:
     texts = [dtype == TEXT or dtype.kind == "U" for dtype in dtypes]
     if any(texts):
         if not all(texts):
-            raise trace.stop("it puts text and numbers into one array", "Return the text and the numbers apart")
+            raise trace.stop(
+                "it puts text and numbers into one array", "Return the text and the numbers apart"
+            )
         return TEXT
     return np.result_type(*dtypes)
 
@@ -76,26 +78,20 @@ def concatenate(trace: Trace, arrays: Any, axis: Any = 0, **options: Any) -> Tra
     """`np.concatenate`, along the columns alone."""
     if options.keys() - {"dtype", "casting"}:
         raise trace.stop("it calls np.concatenate with an option")
-    parts = [lift(trace, array) for array in arrays]
-    first = next(part for part in parts if isinstance(part, TracedArray))
-    if any(part.ndim != first.ndim for part in parts):
+    lifted = [lift(trace, array) for array in arrays]
+    parts = [part for part in lifted if isinstance(part, TracedArray)]
+    first = parts[0]
+    if any(part.ndim != first.ndim for part in lifted):
         raise trace.stop("it puts arrays of different numbers of axes side by side", "Use np.column_stack")
     place = operator.index(axis) % first.ndim
-    rows = {part.row_axis for part in parts if isinstance(part, TracedArray)}
-    if len(rows) != 1 or place in rows or not all(isinstance(part, TracedArray) for part in parts):
+    rows = {part.row_axis for part in parts}
+    if len(rows) != 1 or place in rows or len(parts) != len(lifted):
         raise trace.stop("it puts rows below rows", "Put columns side by side: np.column_stack, or axis=1")
     dtype = np.dtype(options["dtype"]) if options.get("dtype") is not None else _joint_dtype(trace, parts)
     var = op.concat([convert(trace, part.graph, part.dtype, dtype) for part in parts], axis=place)
     shape = list(first.shape)
     shape[place] = sum(part.shape[place] for part in parts)
     return TracedArray(trace, var, shape, dtype, first.row_axis)
-
-
-def _spread(trace: Trace, part: Any) -> Any:
-    """A constant of one row for every row; traced arrays as they are."""
-    if isinstance(part, TracedArray):
-        return part
-    return broadcast_to(trace, part, (ROWS, *np.shape(part)[1:]))
 
 
 def column_stack(trace: Trace, tup: Any) -> TracedArray:
@@ -134,7 +130,9 @@ def broadcast_to(trace: Trace, array: Any, shape: Any, **_: Any) -> TracedArray:
     rows = [axis for axis, size in enumerate(sizes) if size == ROWS]
     if len(rows) != 1:
         raise trace.stop("it makes an array without rows from rows")
-    target = op.concat([trace.rows if i in rows else constant([n], np.int64) for i, n in enumerate(sizes)], axis=0)
+    target = op.concat(
+        [trace.rows if i in rows else constant([n], np.int64) for i, n in enumerate(sizes)], axis=0
+    )
     dtype = TEXT if part.dtype.kind == "U" else part.dtype
     return TracedArray(trace, op.expand(var_of(trace, part), target), sizes, dtype, rows[0])
 
@@ -160,14 +158,16 @@ def around(trace: Trace, a: Any, decimals: Any = 0) -> TracedArray:
         return elementwise(trace, np.rint, [a])
     power = a.dtype.type(10.0 ** abs(decimals))
     first, last = (np.multiply, np.divide) if decimals > 0 else (np.divide, np.multiply)
-    return elementwise(trace, last, [elementwise(trace, np.rint, [elementwise(trace, first, [a, power])]), power])
+    return elementwise(
+        trace, last, [elementwise(trace, np.rint, [elementwise(trace, first, [a, power])]), power]
+    )
 
 
 def matmul(trace: Trace, x1: Any, x2: Any) -> TracedArray:
     """`x1 @ x2`, of rows by a constant matrix or vector, or row by row of arrays with three axes."""
     a, b = lift(trace, x1), lift(trace, x2)
     dtype = np.result_type(a.dtype, b.dtype)
-    if dtype.kind not in "f" and not (dtype.kind == "i" and dtype.itemsize == 8):
+    if dtype.kind != "f" and not (dtype.kind == "i" and dtype.itemsize == 8):
         raise trace.stop(f"it multiplies matrices of {dtype}", "Convert the columns to float64 first")
     if dtype == np.float32:
         trace.note_float32()
@@ -186,10 +186,7 @@ def matmul(trace: Trace, x1: Any, x2: Any) -> TracedArray:
         row_axis = 0
     else:
         shape = list((np.empty(_small(a)) @ np.empty(_small(b))).shape)
-        traced, position = (a, 0) if isinstance(a, TracedArray) else (b, 1)
-        row_axis = traced.row_axis if position == 0 else traced.row_axis - b.ndim + len(shape)
-        if traced.ndim > 2:
-            row_axis = 0
+        row_axis = a.row_axis if isinstance(a, TracedArray) else len(shape) - 1
         shape[row_axis] = ROWS
     var = op.matmul(left, right)
     result = TracedArray(trace, var, shape, dtype, row_axis)
@@ -217,7 +214,9 @@ def select(trace: Trace, condlist: Any, choicelist: Any, default: Any = 0) -> Tr
     return result if result.dtype == TEXT else result.astype(dtype)  # type: ignore[no-any-return]
 
 
-def nan_to_num(trace: Trace, x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> TracedArray:
+def nan_to_num(
+    trace: Trace, x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None
+) -> TracedArray:
     """`np.nan_to_num`."""
     if copy is not True:
         raise trace.stop("it calls np.nan_to_num in place")
@@ -255,7 +254,13 @@ def cumsum(trace: Trace, a: Any, axis: Any = None, dtype: Any = None) -> TracedA
     var = op.cumsum(convert(trace, a.graph, a.dtype, held), constant(operator.index(axis) % a.ndim, np.int64))
     if held == np.float32:
         trace.note_float32()
-    return TracedArray(trace, convert(trace, var, np.dtype(np.float64), held) if held.kind == "f" else var, a.shape, held, a.row_axis)
+    return TracedArray(
+        trace,
+        convert(trace, var, np.dtype(np.float64), held) if held.kind == "f" else var,
+        a.shape,
+        held,
+        a.row_axis,
+    )
 
 
 def diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> TracedArray:
@@ -267,13 +272,13 @@ def diff(trace: Trace, a: Any, n: Any = 1, axis: Any = -1) -> TracedArray:
     return a  # type: ignore[no-any-return]
 
 
-def norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> TracedArray:  # noqa: A002 - NumPy's name
+def norm(trace: Trace, x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> TracedArray:  # noqa: A002
     """`np.linalg.norm` of rows: the first, the second and the largest."""
     if axis is None or not isinstance(axis, int):
         raise trace.stop("it takes the norm of all rows", "Take it of each row: axis=1")
     values = x if x.dtype.kind == "f" else x.astype(np.float64)
-    if ord in {None, 2}:
-        return np.sqrt(reduce(values * values, "sum", axis, keepdims))  # type: ignore[no-any-return]
+    if ord is None or ord == 2:
+        return elementwise(trace, np.sqrt, [reduce(values * values, "sum", axis, keepdims)])
     if ord in {1, np.inf}:
         return reduce(abs(values), "sum" if ord == 1 else "max", axis, keepdims)
     raise trace.stop(f"it takes the norm of order {ord}")
@@ -303,6 +308,7 @@ def _full(trace: Trace, like: Any, value: Any, dtype: Any, shape: Any) -> Traced
 
 def expand_dims(trace: Trace, a: Any, axis: Any) -> TracedArray:
     """`np.expand_dims`."""
+    del trace
     place = operator.index(axis) % (a.ndim + 1)
     return a[(*(slice(None),) * place, None)]  # type: ignore[no-any-return]
 
@@ -325,6 +331,13 @@ def ravel(trace: Trace, a: Any, order: Any = "C") -> TracedArray:
     raise trace.stop("it puts the columns of all rows into one", "Keep the rows apart")
 
 
+def flip(trace: Trace, m: Any, axis: Any = None) -> TracedArray:
+    """`np.flip` of the columns."""
+    if axis is None:
+        raise trace.stop("it turns the rows round")
+    return m[(*(slice(None),) * (operator.index(axis) % m.ndim), slice(None, None, -1))]  # type: ignore[no-any-return]
+
+
 def delete(trace: Trace, arr: Any, obj: Any, axis: Any = None) -> TracedArray:
     """`np.delete` of columns."""
     if axis is None:
@@ -341,7 +354,9 @@ def append(trace: Trace, arr: Any, values: Any, axis: Any = None) -> TracedArray
     return concatenate(trace, (arr, values), axis)
 
 
-def isclose(trace: Trace, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False) -> TracedArray:
+def isclose(
+    trace: Trace, a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False
+) -> TracedArray:
     """`np.isclose`."""
     if equal_nan:
         raise trace.stop("it calls np.isclose with equal_nan")
@@ -369,9 +384,11 @@ def _method(build: Callable[..., Any]) -> Callable[..., Any]:
     return lambda array, *args, **options: build(array.trace, array, *args, **options)
 
 
+REDUCTIONS = ("sum", "prod", "max", "min", "mean", "std", "var", "any", "all", "argmax", "argmin")
+
 FUNCTIONS: dict[Any, Callable[..., Any]] = {
-    **{getattr(np, name): _reduction(name) for name in ("sum", "prod", "max", "min", "mean", "std", "var", "any", "all", "argmax", "argmin")},
-    **{getattr(np, f"nan{name}"): _known_reduction(name) for name in ("sum", "prod", "max", "min", "mean", "std", "var")},
+    **{getattr(np, name): _reduction(name) for name in REDUCTIONS},
+    **{getattr(np, f"nan{name}"): _known_reduction(name) for name in REDUCTIONS[:7]},
     np.append: append,
     np.array_split: lambda trace, ary, sections, axis=0: _split(trace, ary, np.array_split, sections, axis),
     np.astype: lambda trace, x, dtype, /, **_: x.astype(dtype),  # noqa: ARG005 - every function takes the trace
@@ -390,8 +407,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.dot: dot,
     np.empty_like: lambda trace, a, dtype=None, *, shape=None, **_: _full(trace, a, 0, dtype, shape),
     np.expand_dims: expand_dims,
-    np.flip: lambda trace, m, axis=None: m[(*(slice(None),) * (axis % m.ndim), slice(None, None, -1))],  # noqa: ARG005 - as above
-    np.full_like: lambda trace, a, fill_value, dtype=None, *, shape=None, **_: _full(trace, a, fill_value, dtype, shape),
+    np.flip: flip,
+    np.full_like: lambda trace, a, value, dtype=None, *, shape=None, **_: _full(trace, a, value, dtype, shape),
     np.hstack: hstack,
     np.isclose: isclose,
     np.isin: lambda trace, element, test_elements, **_: in_set(lift(trace, element), test_elements),  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What a person's estimator holds while its methods are traced: arrays that rows may index, estimators that are lowered."""
+"""What a person's estimator holds while its methods are traced: arrays that rows index, and other estimators."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def prepared(estimator: Any, lower: Callable[[Any, str, TracedArray], Any]) -> A
     return double
 
 
-def answer_of(trace: Trace, answer: Any, method: str) -> TracedArray | None:
+def answer_of(trace: Trace, answer: Any, method: str) -> TracedArray | None:  # noqa: PLR0911 - one for each kind
     """What `method` of a lowered estimator returns, as a traced array; None where it has no lowering."""
     from afterfit.lowering.tracing._table import array_of_table
 

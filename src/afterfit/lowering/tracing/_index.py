@@ -41,7 +41,9 @@ def read(array: TracedArray, key: Any) -> TracedArray:
             var = _sliced(var, entry, size, out)
             size = len(range(*entry.indices(size)))
         elif isinstance(entry, TracedArray):
-            raise trace.stop("which columns it takes depends on the values of a row", "Use np.where, or np.take_along_axis")
+            raise trace.stop(
+                "which columns it takes depends on the values of a row", "Use np.where, or np.take_along_axis"
+            )
         else:
             picks = _positions(array, entry, size)
             var = op.gather(var, constant(picks, np.int64), axis=out)
@@ -125,7 +127,11 @@ def write(array: TracedArray, key: Any, value: Any) -> None:
 def _write_columns(array: TracedArray, rows: Any, columns: Any, value: Any) -> None:
     trace, width = array.trace, array.shape[1]
     single = not isinstance(columns, slice) and np.ndim(columns) == 0
-    chosen = list(range(width))[columns] if isinstance(columns, slice) else np.ravel(_positions(array, columns, width)).tolist()
+    chosen = (
+        list(range(width))[columns]
+        if isinstance(columns, slice)
+        else np.ravel(_positions(array, columns, width)).tolist()
+    )
     lifted = lift(trace, value)
     pieces = [op.gather(array.graph, constant([i], np.int64), axis=1) for i in range(width)]
     for place, column in enumerate(chosen):
@@ -143,10 +149,17 @@ def _masked(array: TracedArray, test: TracedArray | None, value: Any, old: Trace
     """The values written, in their own dtype, in the shape of `old`."""
     trace = array.trace
     lifted = lift(trace, value)
-    if test is not None and (test.dtype.kind != "b" or (isinstance(lifted, TracedArray) and lifted.shape != old.shape)):
+    if test is not None and (
+        test.dtype.kind != "b" or (isinstance(lifted, TracedArray) and lifted.shape != old.shape)
+    ):
         raise trace.stop("it writes as many values as a mask keeps", _TAKE_ALL)
     everywhere = constant(True, np.bool_) if test is None else test.graph
-    new = convert(trace, var_of(trace, lifted), lifted.dtype if lifted.dtype.kind not in "U" else array.dtype, array.dtype)
+    new = convert(
+        trace,
+        var_of(trace, lifted),
+        lifted.dtype if lifted.dtype.kind != "U" else array.dtype,
+        array.dtype,
+    )
     if isinstance(lifted, TracedArray) and lifted.row_axis - lifted.ndim != old.row_axis - old.ndim:
         raise trace.stop("it writes rows into columns")
     return old.like(select(everywhere, new, old.graph, array.dtype))
@@ -167,7 +180,9 @@ def take(trace: Any, held: Any, index: TracedArray) -> TracedArray:
     positions = choose(trace, index < 0, index + size, index).graph
     var = op.gather(var_of(trace, array), positions, axis=0)
     shape = (*index.shape, *array.shape[1:])
-    result = TracedArray(trace, var, shape, array.dtype if array.dtype.kind != "U" else object, index.row_axis)
+    result = TracedArray(
+        trace, var, shape, array.dtype if array.dtype.kind != "U" else object, index.row_axis
+    )
     if index.ndim == 1 and array.ndim == 1:
         result.chosen = (array, positions)
     return result

@@ -10,8 +10,6 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._table import constant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from spox import Var
 
     from afterfit.lowering.tracing._array import Trace
@@ -29,7 +27,9 @@ def integer_quotient(a: Var, b: Var) -> Var:
     safe, plain = _safe_divisor(b)
     quotient = op.div(a, safe)
     rest = op.sub(a, op.mul(quotient, safe))
-    down = op.and_(op.not_(op.equal(rest, whole(0))), op.xor(op.less(rest, whole(0)), op.less(safe, whole(0))))
+    down = op.and_(
+        op.not_(op.equal(rest, whole(0))), op.xor(op.less(rest, whole(0)), op.less(safe, whole(0)))
+    )
     rounded = op.sub(quotient, op.cast(down, to=np.int64))
     other = op.where(op.equal(b, whole(0)), op.mul(a, whole(0)), op.neg(a))
     return op.where(plain, rounded, other)
@@ -83,7 +83,9 @@ def power(trace: Trace, kind: str, exponent: Any, base: Var, raised: Var) -> Var
                 result = op.mul(result, base)
             return result
     if kind != "f":
-        raise trace.stop("it raises integers to a power that is no small constant", "Convert the column to float64 first")
+        raise trace.stop(
+            "it raises integers to a power that is no small constant", "Convert the column to float64 first"
+        )
     return op.pow(base, raised)
 
 
@@ -154,7 +156,11 @@ def arctangent(x: Var) -> Var:
     square = op.mul(reduced, reduced)
     quotient = op.div(op.mul(square, _polynomial(square, _P)), _polynomial(square, _Q))
     rest = op.add(op.mul(reduced, quotient), reduced)
-    more = op.where(large, constant(6.123233995736765886130e-17), op.where(medium, constant(3.061616997868382943065e-17), constant(0.0)))
+    more = op.where(
+        large,
+        constant(6.123233995736765886130e-17),
+        op.where(medium, constant(3.061616997868382943065e-17), constant(0.0)),
+    )
     return _with_sign(op.add(start, op.add(rest, more)), x)
 
 
@@ -196,7 +202,7 @@ def _true(a: Var) -> Var:
     return op.equal(a, a)
 
 
-KERNELS: dict[tuple[object, str], Callable[..., Var]] = {
+KERNELS: dict[tuple[object, str], Any] = {
     **{(ufunc, kind): build for kind in "fi" for ufunc, build in {
         np.add: op.add, np.subtract: op.sub, np.multiply: op.mul, np.negative: op.neg, np.positive: op.identity,
         np.absolute: op.abs, np.sign: op.sign, np.equal: op.equal, np.not_equal: _unlike, np.less: op.less,

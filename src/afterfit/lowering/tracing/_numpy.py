@@ -1,4 +1,4 @@
-"""Names of NumPy and pandas that do not ask their arguments how to be carried out, made to ask while a function is traced."""
+"""Names of NumPy and pandas that do not ask their arguments what to do, made to ask while a function is traced."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.lowering.tracing._array import TracedArray
-from afterfit.lowering.tracing._functions import call_function, column_stack, stack
+from afterfit.lowering.tracing._functions import REDUCTIONS, call_function, column_stack, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _CONVERSIONS = ("array", "asarray", "asanyarray", "ascontiguousarray", "asfortranarray")
-_REDUCTIONS = ("mean", "sum", "prod", "max", "min", "any", "all", "std", "var", "argmax", "argmin")
 _LOCK = threading.RLock()
 
 
@@ -27,11 +26,11 @@ def asking() -> Iterator[None]:
     Whatever else they are given goes on to NumPy unchanged, in other threads too.
     """
     with _LOCK:
-        names = (*_CONVERSIONS, *_REDUCTIONS, "c_", "take")
+        names = (*_CONVERSIONS, *REDUCTIONS, "c_", "take")
         kept = {name: getattr(np, name) for name in names}
         for name in _CONVERSIONS:
             setattr(np, name, _conversion(kept[name]))
-        for name in _REDUCTIONS:
+        for name in REDUCTIONS:
             setattr(np, name, _stacking(kept[name]))
         np.c_ = _Columns(kept["c_"])  # type: ignore[misc,assignment]  # put back below
         np.take = _taking(kept["take"])
@@ -52,7 +51,9 @@ def _asking_pandas() -> Iterator[None]:
         return
     from afterfit.lowering.tracing import _pandas
 
-    kept = {name: getattr(pandas, name) for name in ("DataFrame", "concat", "isna", "isnull", "notna", "notnull")}
+    kept = {
+        name: getattr(pandas, name) for name in ("DataFrame", "concat", "isna", "isnull", "notna", "notnull")
+    }
     for name, value in kept.items():
         setattr(pandas, name, _pandas.asking(name, value))
     try:
@@ -122,4 +123,6 @@ class _Columns:
         if all(array is None for array in arrays):
             return self._original[key]
         trace = next(array.trace for array in arrays if array is not None)
-        return column_stack(trace, [part if array is None else array for part, array in zip(parts, arrays, strict=True)])
+        return column_stack(
+            trace, [part if array is None else array for part, array in zip(parts, arrays, strict=True)]
+        )

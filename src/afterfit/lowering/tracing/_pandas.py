@@ -34,10 +34,15 @@ def _frame_class(original: Any) -> Any:
     return Asking("DataFrame", (original,), {})
 
 
-def _traced_frame(data: Any, index: Any = None, columns: Any = None, dtype: Any = None, copy: Any = None) -> Any:
+def _traced_frame(
+    data: Any, index: Any = None, columns: Any = None, dtype: Any = None, copy: Any = None
+) -> Any:
     del index, copy
     if isinstance(data, TracedFrame):
         frame = data.copy() if columns is None else data[list(columns)]
+    elif isinstance(data, TracedSeries):
+        name = (0 if data.name is None else data.name) if columns is None else next(iter(columns))
+        frame = TracedFrame(data.trace, {name: data.copy()})
     elif isinstance(data, TracedArray):
         values = data[:, None] if data.ndim == 1 else data
         names = range(values.shape[1]) if columns is None else list(columns)

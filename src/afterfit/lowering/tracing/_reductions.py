@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 _BY_ROW = "Reduce along the columns of a row (axis=1), or learn what all rows have in common while fitting"
 
 
-def reduce(array: TracedArray, name: str, axis: Any = None, keepdims: Any = False, **options: Any) -> TracedArray:
+def reduce(
+    array: TracedArray, name: str, axis: Any = None, keepdims: Any = False, **options: Any
+) -> TracedArray:
     """`np.<name>(array, axis, keepdims=keepdims)`; refuses to put rows together."""
     if not isinstance(array, TracedArray):
         raise TypeError(f"{type(array).__name__} is no traced array")
@@ -45,7 +47,9 @@ def _axes(array: TracedArray, axis: Any, name: str) -> list[int]:
         raise array.trace.stop(f"it reduces axis {axis} of an array of {array.ndim}")
     axes = [one % array.ndim for one in axes]
     if array.row_axis in axes:
-        raise array.trace.stop(f"its {name} goes over rows, and the answer to a row must not depend on the others", _BY_ROW)
+        raise array.trace.stop(
+            f"its {name} goes over rows, and the answer to a row must not depend on the others", _BY_ROW
+        )
     return axes
 
 
@@ -127,7 +131,9 @@ def _position(array: TracedArray, name: str, axes: list[int]) -> Var:
     return op.where(_missing(array, where), op.arg_max(gaps, axis=axes[0]), find(known, axis=axes[0]))
 
 
-def reduce_known(array: TracedArray, name: str, axis: Any = None, keepdims: Any = False, **options: Any) -> TracedArray:
+def reduce_known(
+    array: TracedArray, name: str, axis: Any = None, keepdims: Any = False, **options: Any
+) -> TracedArray:
     """`np.nansum`, `nanmean`, `nanmax`, `nanmin`, `nanprod`, `nanstd` and `nanvar`: without the missing values."""
     if array.dtype.kind != "f":
         return reduce(array, name, axis, keepdims, **options)

@@ -49,7 +49,7 @@ class Argument:
         if len(set(names)) != len(names):
             raise self._refuse("two of the columns it receives have the same name")
         dtypes = [sample.dtype] if sample.ndim == 1 else list(sample.dtypes)
-        held = {}
+        held: dict[Any, Any] = {}
         for position, (name, dtype) in enumerate(zip(names, dtypes, strict=True)):
             block = self.X.column(position)
             held[name] = (block, lambda block=block, dtype=dtype: self._column(block, dtype))
@@ -119,9 +119,13 @@ def table_of(trace: Trace, result: Any) -> Table:
             "Return columns: result[:, None], or series.to_frame()",
         )
     if not isinstance(result, TracedArray):
-        raise trace.stop(f"it returns a {type(result).__name__} that does not depend on the rows", WRITE_ARRAYS)
+        raise trace.stop(
+            f"it returns a {type(result).__name__} that does not depend on the rows", WRITE_ARRAYS
+        )
     if result.ndim != 2 or result.row_axis != 0:
-        raise trace.stop("it returns an array of another form than rows and columns", "Return one of shape (rows, columns)")
+        raise trace.stop(
+            "it returns an array of another form than rows and columns", "Return one of shape (rows, columns)"
+        )
     return Table((_block(result),))
 
 
@@ -138,7 +142,11 @@ def _block(value: Any) -> Block:
 
 def graph_values(value: TracedArray) -> Any:
     """The values in a type that tables hold: float64, or text."""
-    return value.graph if value.dtype == TEXT or value.dtype.kind in "fUS" else op.cast(value.graph, to=np.float64)
+    return (
+        value.graph
+        if value.dtype == TEXT or value.dtype.kind in "fUS"
+        else op.cast(value.graph, to=np.float64)
+    )
 
 
 def with_gaps(plain: Table, gapped: Table | None, missing: Any) -> Table:

@@ -8,6 +8,7 @@ import sys
 import warnings
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,7 +29,15 @@ if TYPE_CHECKING:
     from afterfit.errors import UnsupportedModelError
     from afterfit.lowering._context import Context
 
-_MODEL_ERRORS = (ValueError, TypeError, ArithmeticError, LookupError, AttributeError, RuntimeError, AssertionError)
+_MODEL_ERRORS = (
+    ValueError,
+    TypeError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    AssertionError,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ def function_code(estimator: Any, function: Any, arguments: Mapping[str, Any] | 
         estimator,
         function,
         lambda rows, lower: function(rows, **{name: held(value, lower) for name, value in given.items()}),
-        lambda rows: function(rows, **given),
+        partial(function, **given),
     )
 
 
@@ -77,12 +86,12 @@ def trace_table(code: Code, X: Table, context: Context, sample: Any) -> Table:
             "what it receives could not be observed in the model in memory",
             "Let the model answer in one process (n_jobs=None)",
         )
-    returned, argument = _run(code, X, context, sample, lambda trace, result: table_of(trace, result), gaps=False)
+    returned, argument = _run(code, X, context, sample, table_of, gaps=False)
     missing = argument.missing()
     gapped = None
     if missing is not None:
         try:
-            gapped, _ = _run(code, X, context, sample, lambda trace, result: table_of(trace, result), gaps=True)
+            gapped, _ = _run(code, X, context, sample, table_of, gaps=True)
         except _Refused:
             gapped = None
     _check_like(code, returned, _observed(code, sample, context), context)
@@ -91,12 +100,13 @@ def trace_table(code: Code, X: Table, context: Context, sample: Any) -> Table:
 
 def trace_inverse(code: Code, values: Var, context: Context) -> Var:
     """What the code makes of `values` float64 `[N, k]`, in that shape."""
-    width = values.unwrap_tensor().shape[1]
+    shape = values.unwrap_tensor().shape
+    width = None if shape is None else shape[1]
     if not isinstance(width, int):
         raise context.refuse(code.estimator, "how many columns it receives is not known")
     sample = np.ones((4, width))
     table = Table.of(values, width)
-    returned, _ = _run(code, table, context, sample, lambda trace, result: table_of(trace, result), gaps=False)
+    returned, _ = _run(code, table, context, sample, table_of, gaps=False)
     if returned.width != width or returned.has_text:
         raise context.refuse(code.estimator, f"its inverse makes {returned.width} columns of {width}")
     return context.numbers(code.estimator, returned)
@@ -106,20 +116,26 @@ def trace_predictor(estimator: Any, X: Table, context: Context, sample: Any) -> 
     """What `predict` of a person's own estimator answers, and `predict_proba` where it has one."""
     code = method_code(estimator, "predict")
     if sample is None:
-        raise context.refuse(code.estimator, "what it receives could not be observed", "Let it answer in one process")
+        raise context.refuse(
+            code.estimator, "what it receives could not be observed", "Let it answer in one process"
+        )
     real = np.asarray(estimator.predict(_copied(sample)))
     classes = getattr(estimator, "classes_", None)
     labelled = classes is not None or real.dtype.kind in "OUSb"
     if labelled and (classes is None or real.ndim != 1):
         raise context.refuse(
-            estimator, "it answers with labels and has no classes_, or gives a row several", "Set self.classes_ in fit"
+            estimator,
+            "it answers with labels and has no classes_, or gives a row several",
+            "Set self.classes_ in fit",
         )
     if not labelled:
         answer = _regression(code, X, context, sample, real)
         _observed(code, sample, context)
         return answer
     known = np.asarray(classes)
-    index, _ = _run(code, X, context, sample, lambda trace, result: _label_index(trace, result, known), gaps=False)
+    index, _ = _run(
+        code, X, context, sample, lambda trace, result: _label_index(trace, result, known), gaps=False
+    )
     _observed(code, sample, context)
     probabilities = None
     if hasattr(estimator, "predict_proba"):
@@ -232,7 +248,9 @@ def _observed(code: Code, sample: Any, context: Context) -> Any:
         except _MODEL_ERRORS as error:
             raise context.refuse(code.estimator, f"its code raises {error!r}", "Mend it first") from error
     if not _same(first, again):
-        raise _refusal(code, context, "it answers the same rows otherwise when asked again", "Draw no random numbers")
+        raise _refusal(
+            code, context, "it answers the same rows otherwise when asked again", "Draw no random numbers"
+        )
     if not _same(first[:2], fewer):
         raise _refusal(
             code,
@@ -292,5 +310,3 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings(), np.errstate(all="ignore"), finite:
         warnings.simplefilter("ignore")
         yield
-
-
