@@ -97,6 +97,20 @@ def helper(X: Any) -> Any:
     return X.cumprod(axis=1)  # stops here
 
 
+def writes_a_slice(X: Any) -> Any:
+    X = X.copy()
+    column = X[:, 0]
+    column *= 2  # stops here
+    return X
+
+
+def reads_a_stale_slice(X: Any) -> Any:
+    X = X.copy()
+    column = X[:, 0]
+    X[:, 0] = 1
+    return X + column[:, None]  # stops here
+
+
 def one_value(X: Any) -> Any:
     return X[:, 0] * 2
 
@@ -131,6 +145,8 @@ STOPPED = [
     (text_methods, TEXT, "Series.str"),
     (catches, X, "single rows"),
     (within, X, "cumprod"),
+    (writes_a_slice, X, "into a slice"),
+    (reads_a_stale_slice, X, "written to since"),
 ]
 
 

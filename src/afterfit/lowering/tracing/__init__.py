@@ -11,6 +11,7 @@ from afterfit.lowering.tracing._trace import (
     trace_inverse,
     trace_predictor,
     trace_table,
+    trace_values,
 )
 
 __all__ = [
@@ -21,4 +22,5 @@ __all__ = [
     "trace_inverse",
     "trace_predictor",
     "trace_table",
+    "trace_values",
 ]

@@ -42,6 +42,8 @@ class Trace:
         self.rows = rows
         self.note_float32 = note_float32
         self.stopped: StopError | None = None
+        self.unwritten: dict[int, tuple[TracedArray, StopError]] = {}
+        """Results of `X[...] += value` that Python has yet to write back into `X`."""
         self.integer_or_float = False
         """The values decide whether the library answers in integers or in floats."""
 
@@ -93,13 +95,20 @@ class TracedArray(NDArrayOperatorsMixin):
         self._viewed = (base, base.version)
         return self
 
+    def changed(self, var: Var) -> TracedArray:
+        """What `array += value` gives: the array itself, or of a slice what Python then writes back into the whole."""
+        if self._viewed is None:
+            self.replace(var)
+            return self
+        result = self.like(var)
+        self.trace.unwritten[id(result)] = (result, _slice_error())
+        return result
+
     def replace(self, var: Var) -> None:
         """Put other values into this array, as assignment in place does."""
         if self._viewed is not None:
-            raise self.trace.stop(
-                "it writes into a slice of an array",
-                "Write into the array itself, or into a copy of the slice",
-            )
+            self.trace.stopped = self.trace.stopped or _slice_error()
+            raise self.trace.stopped
         self._var = var
         self.version += 1
 
@@ -216,9 +225,10 @@ class TracedArray(NDArrayOperatorsMixin):
         raise AttributeError(f"an array of rows being traced has no {name!r}")
 
 
-def integral(dtype: np.dtype[Any]) -> bool:
-    """Whether it is a dtype of integers."""
-    return dtype.kind in "iu"
+def _slice_error() -> StopError:
+    return StopError(
+        "it writes into a slice of an array", "Write into the array itself, or into a copy of the slice"
+    )
 
 
 def convert(trace: Trace, var: Var, held: np.dtype[Any], wanted: np.dtype[Any]) -> Var:
@@ -283,7 +293,7 @@ def lift(trace: Trace, value: Any) -> TracedArray | NDArray[Any]:
             "it calculates with the number of rows", "Let the answer to a row not depend on the others"
         )
     if isinstance(value, list | tuple) and any(isinstance(part, TracedArray) for part in value):
-        from afterfit.lowering.tracing._functions import stack
+        from afterfit.lowering.tracing._columns import stack
 
         return stack(trace, value, 0)
     array = np.asarray(value)

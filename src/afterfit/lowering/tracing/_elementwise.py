@@ -73,8 +73,7 @@ def _stored(trace: Trace, result: TracedArray, out: Any) -> TracedArray:
         raise trace.stop("it writes values of rows into an array that holds none")
     if not np.can_cast(result.dtype, out.dtype, casting="same_kind"):
         raise trace.stop(f"it writes {result.dtype} into an array of {out.dtype}")
-    out.replace(convert(trace, result.graph, result.dtype, out.dtype))
-    return out
+    return out.changed(convert(trace, result.graph, result.dtype, out.dtype))
 
 
 def elementwise(trace: Trace, ufunc: np.ufunc, inputs: Sequence[Any]) -> TracedArray:

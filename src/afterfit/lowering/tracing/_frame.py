@@ -1,4 +1,4 @@
-"""A pandas DataFrame and its columns, traced: the part of pandas whose answers are NumPy's, row by row."""
+"""A pandas DataFrame, traced: the part of pandas whose answers are NumPy's, row by row."""
 
 from __future__ import annotations
 
@@ -6,165 +6,16 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
-import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._table import TEXT
 from afterfit.lowering.tracing._array import ROWS, RowCount, Trace, TracedArray, lift
-from afterfit.lowering.tracing._elementwise import choose, elementwise, fill_missing, in_set
-from afterfit.lowering.tracing._functions import around, broadcast_to, clip, column_stack
+from afterfit.lowering.tracing._columns import broadcast_to, column_stack
+from afterfit.lowering.tracing._elementwise import elementwise
+from afterfit.lowering.tracing._series import OPERATORS, USE_NUMPY, TracedSeries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from afterfit.lowering._table import Block
-
-_NUMPY = "Compute with df.to_numpy() or with the columns' NumPy arrays, or apply the step before X is given"
-
-
-class TracedSeries(TracedArray):
-    """A column of a DataFrame, traced."""
-
-    name: Any = None
-
-    @staticmethod
-    def of(array: TracedArray, name: Any = None) -> TracedSeries:
-        """A one-dimensional traced array as a column."""
-        series = TracedSeries(array.trace, array.graph, array.shape, array.dtype, array.row_axis)
-        series.name = name
-        return series
-
-    def wrap(self, array: TracedArray) -> TracedArray:
-        """What pandas makes of the result of a NumPy function of this column."""
-        return TracedSeries.of(array, self.name) if array.ndim == 1 else array
-
-    def traced_values(self) -> TracedArray:
-        """The column as a NumPy array."""
-        return TracedArray(self.trace, self.graph, self.shape, self.dtype)
-
-    def to_numpy(self, dtype: Any = None, *_: Any, **__: Any) -> TracedArray:
-        """The column as a NumPy array."""
-        return self.traced_values() if dtype is None else self.traced_values().astype(dtype)
-
-    values = property(traced_values)
-    array = property(traced_values)
-
-    def like(self, var: Any, dtype: Any = None) -> TracedArray:
-        """`var` as a column of the same name."""
-        return self.wrap(super().like(var, dtype))
-
-    def __getitem__(self, key: Any) -> TracedArray:
-        if isinstance(key, slice) and key == slice(None):
-            return self
-        raise self.trace.stop("it takes single rows of a column", "Use np.where, or Series.where")
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        raise self.trace.stop("it writes into a column", "Use np.where, or df.assign")
-
-    def isna(self) -> TracedArray:
-        """Where the value is missing."""
-        if self.dtype == TEXT:
-            from afterfit.schema import MISSING_TEXT
-
-            return self.like(op.equal(self.graph, op.constant(value=np.array(MISSING_TEXT))), np.bool_)
-        return elementwise(self.trace, np.isnan, [self])
-
-    isnull = isna
-
-    def notna(self) -> TracedArray:
-        """Where there is a value."""
-        return ~self.isna()  # type: ignore[no-any-return]
-
-    notnull = notna
-
-    def fillna(self, value: Any) -> TracedArray:
-        """The column with `value` where it is missing."""
-        if not np.isscalar(value) and not isinstance(value, TracedArray):
-            raise self.trace.stop("it fills gaps by something else than a value")
-        if self.dtype == TEXT:
-            return self.wrap(choose(self.trace, self.isna(), value, self))
-        return self if self.dtype.kind != "f" else self.wrap(fill_missing(self, value))
-
-    def clip(self, lower: Any = None, upper: Any = None, **_: Any) -> TracedArray:
-        """The column within bounds."""
-        return self.wrap(clip(self.trace, self, lower, upper))
-
-    def abs(self) -> TracedArray:
-        """Magnitudes."""
-        return elementwise(self.trace, np.absolute, [self])
-
-    def round(self, decimals: int = 0) -> TracedArray:
-        """Rounded as NumPy does."""
-        return self.wrap(around(self.trace, self, decimals))
-
-    def isin(self, values: Any) -> TracedArray:
-        """Whether each value is among constants."""
-        return self.wrap(in_set(self, values))
-
-    def between(self, left: Any, right: Any, inclusive: str = "both") -> TracedArray:
-        """Whether each value lies between bounds."""
-        low = self >= left if inclusive in {"both", "left"} else self > left
-        high = self <= right if inclusive in {"both", "right"} else self < right
-        return low & high  # type: ignore[no-any-return]
-
-    def where(self, condition: Any, other: Any = np.nan) -> TracedArray:
-        """The column where the condition holds, `other` elsewhere."""
-        return self.wrap(choose(self.trace, condition, self, other))
-
-    def mask(self, condition: Any, other: Any = np.nan) -> TracedArray:
-        """`other` where the condition holds, the column elsewhere."""
-        return self.wrap(choose(self.trace, condition, other, self))
-
-    def map(self, mapping: Any, **_: Any) -> TracedArray:
-        """Each value by a dict of constants; those not in it are missing."""
-        if not isinstance(mapping, dict) or not mapping:
-            raise self.trace.stop(
-                "it calls a function for every value", "Compute with the whole column at once"
-            )
-        kinds = np.asarray(list(mapping.values())).dtype
-        if kinds.kind not in "biuf":
-            raise self.trace.stop("it maps values to something else than numbers")
-        result: Any = np.float64(np.nan)
-        for key, value in mapping.items():
-            result = choose(self.trace, self == key, np.float64(value), result)
-        if kinds.kind in "biu":
-            # pandas keeps integers where every value is found, which the values decide.
-            self.trace.integer_or_float = True
-        return self.wrap(result)
-
-    def to_frame(self, name: Any = None) -> TracedFrame:
-        """The column as a DataFrame."""
-        return TracedFrame(self.trace, {self.name if name is None else name: self})
-
-    def reset_index(self, *_: Any, **__: Any) -> TracedSeries:
-        """The same column: rows have no names in a graph."""
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _OPERATORS:
-            ufunc = _OPERATORS[name]
-            return lambda other: elementwise(self.trace, ufunc, [self, other])
-        if name in {
-            "str",
-            "dt",
-            "cat",
-            "apply",
-            "rolling",
-            "shift",
-            "rank",
-            "sort_values",
-            "groupby",
-            "iloc",
-            "loc",
-        }:
-            raise self.trace.stop(f"Series.{name} has no exact form in a graph", _NUMPY)
-        return super().__getattr__(name)
-
-
-_OPERATORS = {
-    "add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.divide, "truediv": np.divide,
-    "floordiv": np.floor_divide, "mod": np.remainder, "pow": np.power, "eq": np.equal, "ne": np.not_equal,
-    "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
-}  # fmt: skip
 
 
 class TracedFrame:
@@ -283,7 +134,7 @@ class TracedFrame:
             "agg",
             "T",
         }:
-            raise self.trace.stop(f"DataFrame.{name} has no exact form in a graph", _NUMPY)
+            raise self.trace.stop(f"DataFrame.{name} has no exact form in a graph", USE_NUMPY)
         raise AttributeError(f"a DataFrame being traced has no {name!r}")
 
     def __setitem__(self, key: Any, value: Any) -> None:
@@ -454,7 +305,7 @@ class TracedFrame:
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options:
-            raise self.trace.stop(f"it calls np.{ufunc.__name__}.{method} of a DataFrame", _NUMPY)
+            raise self.trace.stop(f"it calls np.{ufunc.__name__}.{method} of a DataFrame", USE_NUMPY)
         return TracedFrame(
             self.trace,
             {
@@ -466,12 +317,12 @@ class TracedFrame:
     def _operand(self, value: Any, name: Any) -> Any:
         if isinstance(value, TracedFrame):
             if list(value.held) != list(self.held):
-                raise self.trace.stop("it computes with DataFrames of different columns", _NUMPY)
+                raise self.trace.stop("it computes with DataFrames of different columns", USE_NUMPY)
             return value.column(name)
         if np.ndim(value) == 1 and not isinstance(value, TracedArray) and len(value) == len(self.held):
             return self._bounds(value)[name]
         if np.ndim(value) != 0 or isinstance(value, TracedArray):
-            raise self.trace.stop("it computes with a DataFrame and a column or a list", _NUMPY)
+            raise self.trace.stop("it computes with a DataFrame and a column or a list", USE_NUMPY)
         return value
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
@@ -495,7 +346,7 @@ def _across(name: str) -> Callable[..., TracedSeries]:
     return lambda self, axis=0, **options: self._across(name, axis, options)
 
 
-for _name, _ufunc in {**_OPERATORS, "and": np.bitwise_and, "or": np.bitwise_or}.items():
+for _name, _ufunc in {**OPERATORS, "and": np.bitwise_and, "or": np.bitwise_or}.items():
     if _name != "div":
         setattr(TracedFrame, f"__{_name}__", _binary(_ufunc))
         if _name not in {"eq", "ne", "lt", "le", "gt", "ge"}:

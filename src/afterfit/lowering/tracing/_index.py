@@ -105,6 +105,7 @@ def _positions(array: TracedArray, entry: Any, size: int) -> Any:
 def write(array: TracedArray, key: Any, value: Any) -> None:
     """`array[key] = value`: the values afterwards, in the array's own dtype."""
     trace = array.trace
+    trace.unwritten.pop(id(value), None)
     if array.row_axis != 0 or array.ndim > 2:
         raise trace.stop("it writes into an array of another form than rows and columns")
     if isinstance(key, TracedArray):

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.lowering.tracing._array import TracedArray
-from afterfit.lowering.tracing._functions import REDUCTIONS, call_function, column_stack, stack
+from afterfit.lowering.tracing._columns import column_stack, stack
+from afterfit.lowering.tracing._functions import REDUCTIONS, call_function
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Let `np.asarray` and its kin, `np.c_`, `np.take` and reductions of lists return traced arrays where they are given one.
+    """Let `np.asarray` and its kin, `np.c_`, `np.take` and reductions of lists answer for traced arrays.
 
     Whatever else they are given goes on to NumPy unchanged, in other threads too.
     """

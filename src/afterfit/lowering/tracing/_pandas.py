@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from afterfit.lowering.tracing._array import TracedArray
-from afterfit.lowering.tracing._frame import TracedFrame, TracedSeries
+from afterfit.lowering.tracing._frame import TracedFrame
+from afterfit.lowering.tracing._series import TracedSeries
 
 if TYPE_CHECKING:
     from collections.abc import Callable

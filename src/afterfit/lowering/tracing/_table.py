@@ -10,7 +10,8 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import TEXT, Block, Table, concatenate, constant
 from afterfit.lowering.tracing._array import Trace, TracedArray, convert
-from afterfit.lowering.tracing._frame import TracedFrame, TracedSeries
+from afterfit.lowering.tracing._frame import TracedFrame
+from afterfit.lowering.tracing._series import TracedSeries
 from afterfit.lowering.tracing._stops import WRITE_ARRAYS
 
 if TYPE_CHECKING:

@@ -57,10 +57,14 @@ class Code:
 def function_code(estimator: Any, function: Any, arguments: Mapping[str, Any] | None) -> Code:
     """The code of `function(rows, **arguments)`."""
     given = dict(arguments or {})
+
+    def traced(rows: Any, lower: Callable[[Any, str, TracedArray], Any]) -> Any:
+        return function(rows, **{name: held(value, lower) for name, value in given.items()})
+
     return Code(
         estimator,
         function,
-        lambda rows, lower: function(rows, **{name: held(value, lower) for name, value in given.items()}),
+        traced,
         partial(function, **given),
     )
 
@@ -71,7 +75,7 @@ def method_code(estimator: Any, method: str) -> Code:
         estimator,
         getattr(type(estimator), method, None),
         lambda rows, lower: getattr(prepared(estimator, lower), method)(rows),
-        lambda rows: getattr(estimator, method)(rows),
+        getattr(estimator, method),
     )
 
 
@@ -110,6 +114,19 @@ def trace_inverse(code: Code, values: Var, context: Context) -> Var:
     if returned.width != width or returned.has_text:
         raise context.refuse(code.estimator, f"its inverse makes {returned.width} columns of {width}")
     return context.numbers(code.estimator, returned)
+
+
+def trace_values(code: Code, X: Table, context: Context, sample: Any) -> Regression:
+    """The numbers `[N]` or `[N, k]` that the code answers to `X`."""
+    if sample is None:
+        raise context.refuse(
+            code.estimator, "what it receives could not be observed", "Let it answer in one process"
+        )
+    with _quiet():
+        real = np.asarray(code.real(_copied(sample)))
+    answer = _regression(code, X, context, sample, real)
+    _observed(code, sample, context)
+    return answer
 
 
 def trace_predictor(estimator: Any, X: Table, context: Context, sample: Any) -> Classification | Regression:
@@ -208,6 +225,8 @@ def _run_once(code: Code, X: Table, context: Context, sample: Any, read: Any, *,
     with _quiet(), asking():
         try:
             result = code.traced(rows, lower)
+            for _, error in trace.unwritten.values():
+                raise error
             if trace.stopped is not None:
                 raise trace.stopped
             answer = read(trace, result)
