@@ -47,6 +47,7 @@ def call_function(trace: Trace, function: Any, args: Sequence[Any], options: dic
     build = FUNCTIONS.get(function)
     own = _PANDAS_OWN.get(function)
     if own is not None and args and hasattr(type(args[0]), "traced_values"):
+        options = {_PANDAS_NAMES.get(name, name): value for name, value in options.items()}
         return getattr(args[0], own)(*args[1:], **options)
     args, options = as_arrays(args), as_arrays(options)
     name = getattr(function, "__name__", str(function))
@@ -312,6 +313,8 @@ FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.zeros_like: lambda trace, a, dtype=None, *, shape=None, **_: full_like(trace, a, 0, dtype, shape),
 }  # fmt: skip
 
+
+_PANDAS_NAMES = {"a_min": "lower", "a_max": "upper", "min": "lower", "max": "upper"}
 
 _PANDAS_OWN = {np.clip: "clip", np.round: "round", np.around: "round"}
 """Functions of NumPy that call the method of a DataFrame or a column, and so return one."""
