@@ -5,11 +5,13 @@ from __future__ import annotations
 import doctest
 import importlib
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from afterfit.lowering import registered
+from afterfit.lowering import _registry, registered
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "afterfit"
@@ -35,6 +37,31 @@ def test_the_examples_of_the_testing_page_run(tmp_path: Path, monkeypatch: pytes
     for block in blocks(page, "python"):
         exec(compile(block, "testing.md", "exec"), names)
     assert not list(tmp_path.iterdir())
+
+
+WORKED = ["own-code.md"]
+"""Pages under docs/ each of whose examples runs by itself."""
+
+
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        (page, number)
+        for page in WORKED
+        for number in range(len(blocks((ROOT / "docs" / page).read_text(encoding="utf-8"), "python")))
+    ],
+)
+def test_the_examples_of_the_pages_run(
+    page: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    registered()
+    monkeypatch.setattr(_registry, "_LOWERINGS", dict(_registry._LOWERINGS))
+    module = ModuleType("worked_example")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    source = blocks((ROOT / "docs" / page).read_text(encoding="utf-8"), "python")[number]
+    exec(compile(source, page, "exec"), vars(module))
+    assert list(tmp_path.glob("*.afit"))
 
 
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(SOURCE)))

@@ -24,8 +24,40 @@ PUBLIC = {
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
+    "inverts",
     "load",
+    "lowers",
     "save",
+    "transforms",
+}
+
+PUBLIC_FOR_LOWERINGS = {
+    "TEXT",
+    "Analysis",
+    "Block",
+    "Classification",
+    "Context",
+    "Labels",
+    "Learned",
+    "Lowered",
+    "OneHot",
+    "Origin",
+    "RawColumn",
+    "Regression",
+    "Step",
+    "Table",
+    "Terms",
+    "Thresholds",
+    "concatenate",
+    "constant",
+    "find_lowering",
+    "inverts",
+    "label_values",
+    "lowers",
+    "public_name",
+    "registered",
+    "round_to_float32",
+    "transforms",
 }
 
 
@@ -40,6 +72,22 @@ def test_the_public_names_are_these():
     assert set(dir(afterfit)) == PUBLIC
     for name in PUBLIC:
         assert getattr(afterfit, name) is not None
+
+
+def test_the_tools_of_a_lowering_are_these():
+    from afterfit import lowering
+
+    assert set(lowering.__all__) == PUBLIC_FOR_LOWERINGS
+    assert set(dir(lowering)) == PUBLIC_FOR_LOWERINGS
+    for name in PUBLIC_FOR_LOWERINGS:
+        assert getattr(lowering, name) is not None
+
+
+def test_registering_a_lowering_loads_no_library():
+    loaded = modules_after(
+        "import afterfit\n@afterfit.lowers('package.Class')\ndef lower(estimator, X, context): return X"
+    )
+    assert not loaded & {"numpy", "spox", "onnx", "sklearn", "onnxruntime"}
 
 
 def test_a_name_that_does_not_exist_is_an_attribute_error():

@@ -29,6 +29,7 @@ from afterfit.errors import (
 
 if TYPE_CHECKING:
     from afterfit.capture import save
+    from afterfit.lowering import inverts, lowers, transforms
     from afterfit.runtime import Model, Report, load
 
 __all__ = [
@@ -46,15 +47,21 @@ __all__ = [
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
+    "inverts",
     "load",
+    "lowers",
     "save",
+    "transforms",
 ]
 
 _HOMES = {
     "Model": "afterfit.runtime",
     "Report": "afterfit.runtime",
+    "inverts": "afterfit.lowering._registry",
     "load": "afterfit.runtime",
+    "lowers": "afterfit.lowering._registry",
     "save": "afterfit.capture",
+    "transforms": "afterfit.lowering._registry",
 }
 
 

@@ -33,7 +33,7 @@ from afterfit.runtime import GraphSession
 from afterfit.schema import Categories, Column, LogicalType, Output, Schema
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from spox import Var
 
@@ -83,11 +83,17 @@ def build(arguments: dict[str, Var], results: dict[str, Var]) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def lower_model(reference: Reference, table: InferredTable, frame: Any = None) -> LoweredModel:
+def lower_model(
+    reference: Reference,
+    table: InferredTable,
+    frame: Any = None,
+    observe: Callable[[Any], Any] | None = None,
+) -> LoweredModel:
     """Lower the model, with only the columns that it reads among the graph's inputs.
 
     Which columns a model reads is known once it is lowered; where it leaves some out, it is lowered again
     without them. `frame`: the reference frame of `X`, if there is one, for what its columns hold.
+    `observe`: gives a few rows as the model in memory hands them to an estimator.
 
     Raises `UnsupportedModelError`.
     """
@@ -98,14 +104,15 @@ def lower_model(reference: Reference, table: InferredTable, frame: Any = None) -
             column.categorical,
             np.nan if frame is None else gap_of(frame, i),
             tuple if frame is None else partial(distinct_values, frame, i),
+            beyond_float=column.input == "integer",
         )
         for i, column in enumerate(table.columns)
     ]
     readable = [i for i, column in enumerate(table.columns) if column.refusal is None]
-    first = _lower(reference, table, raw, readable)
+    first = _lower(reference, table, raw, readable, observe)
     if first.context.read == set(readable):
         return first
-    return _lower(reference, table, raw, sorted(first.context.read))
+    return _lower(reference, table, raw, sorted(first.context.read), observe)
 
 
 def _held_dtype(column: InferredColumn, table: InferredTable) -> np.dtype[Any]:
@@ -114,7 +121,11 @@ def _held_dtype(column: InferredColumn, table: InferredTable) -> np.dtype[Any]:
 
 
 def _lower(
-    reference: Reference, table: InferredTable, raw: Sequence[RawColumn], used: Sequence[int]
+    reference: Reference,
+    table: InferredTable,
+    raw: Sequence[RawColumn],
+    used: Sequence[int],
+    observe: Callable[[Any], Any] | None,
 ) -> LoweredModel:
     members: dict[InputName, list[int]] = {}
     for i in used:
@@ -126,7 +137,7 @@ def _lower(
         name: spox.argument(spox.Tensor(_ELEMENT_TYPES[name], ("N", len(columns))))
         for name, columns in members.items()
     }
-    context = Context(raw)
+    context = Context(raw, observe)
     context.raw = _raw_table(table, members, arguments)
     lowered = _lower_steps(reference, context.raw, context)
     outputs, results = _results(reference, lowered, context)

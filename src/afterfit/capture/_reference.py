@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+_NUMBERS = (bool, int, float, np.number, np.bool_)
+
+
 class Reference:
     """What the graph has to answer like: `postprocess` of `model` of `preprocess` of the rows.
 
@@ -80,6 +83,8 @@ def dense(table: Any) -> NDArray[Any]:
     if hasattr(table, "to_numpy"):
         table = table.to_numpy()
     array = np.asarray(table)
+    if array.dtype == object and all(isinstance(value, _NUMBERS) for value in array.ravel().tolist()):
+        return array.astype(np.float64)
     return array.astype(np.float64) if array.dtype.kind == "b" else array
 
 

@@ -23,6 +23,7 @@ from afterfit.capture._evidence import (
 from afterfit.capture._forgotten import check_columns, check_error, check_missing, check_values
 from afterfit.capture._frames import reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
+from afterfit.capture._observe import Observer
 from afterfit.capture._parity import LARGEST_TIED_SHARE
 from afterfit.capture._probes import (
     Probe,
@@ -111,7 +112,7 @@ def save(
         first_output = _first_output(model)
         _check_answers(reference, table, frame, first_output)
         progress.begin("lowering the model")
-        lowered = lower_model(reference, table, frame)
+        lowered = lower_model(reference, table, frame, Observer(reference, frame, first_output))
         progress.begin("probing missing values")
         check_missing(reference, lowered, table, frame)
         schema = _probed_schema(reference, lowered, frame, first_output)

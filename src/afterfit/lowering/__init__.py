@@ -1,10 +1,15 @@
 """From a fitted object to an ONNX graph: a table of lowerings, one file per family.
 
 A lowering implements only the difference: given a fitted estimator and typed graph values it returns graph
-values. Everything else is done once, in `afterfit.capture`.
+values. Everything else is done once, in `afterfit.capture`. Registering one loads nothing; what builds graphs is loaded
+when one of its names is used.
 """
 
-from afterfit.lowering._context import Analysis, Context, Learned, RawColumn, Step, Thresholds
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from afterfit.lowering._registry import (
     adapts,
     exports,
@@ -19,22 +24,25 @@ from afterfit.lowering._registry import (
     registered,
     transforms,
 )
-from afterfit.lowering._table import (
-    TEXT,
-    Block,
-    Classification,
-    Labels,
-    Lowered,
-    OneHot,
-    Origin,
-    Regression,
-    Table,
-    Terms,
-    concatenate,
-    constant,
-    label_values,
-    round_to_float32,
-)
+
+if TYPE_CHECKING:
+    from afterfit.lowering._context import Analysis, Context, Learned, RawColumn, Step, Thresholds
+    from afterfit.lowering._table import (
+        TEXT,
+        Block,
+        Classification,
+        Labels,
+        Lowered,
+        OneHot,
+        Origin,
+        Regression,
+        Table,
+        Terms,
+        concatenate,
+        constant,
+        label_values,
+        round_to_float32,
+    )
 
 __all__ = [
     "TEXT",
@@ -70,3 +78,18 @@ __all__ = [
     "round_to_float32",
     "transforms",
 ]
+
+_OF_CONTEXT = frozenset({"Analysis", "Context", "Learned", "RawColumn", "Step", "Thresholds"})
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'afterfit.lowering' has no attribute {name!r}")
+    home = "afterfit.lowering._context" if name in _OF_CONTEXT else "afterfit.lowering._table"
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -19,6 +19,7 @@ from afterfit.lowering._registry import (
     find_lowering,
     find_refusal,
     find_transformation,
+    may_trace,
     public_name,
 )
 from afterfit.lowering._table import (
@@ -65,6 +66,8 @@ class RawColumn:
     categorical: bool = False
     missing: Any = math.nan
     distinct: Callable[[], Sequence[Any]] = tuple
+    beyond_float: bool = False
+    """It holds integers beyond 2**53, which lowerings see rounded to float64."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,9 @@ class Analysis:
 class Context:
     """The state of one lowering. Lowerings call its methods; `capture` reads what was gathered."""
 
-    def __init__(self, columns: Iterable[RawColumn]) -> None:
+    def __init__(self, columns: Iterable[RawColumn], observe: Callable[[Any], Any] | None = None) -> None:
         self.columns = tuple(columns)
+        self._observe = observe
         self.learned: dict[int, Learned] = {}
         self.steps: list[Step] = []
         self.thresholds: list[Thresholds] = []
@@ -180,7 +184,7 @@ class Context:
         if name is not None:
             with self.inside(name):
                 return self._lower(estimator, X, None, find)
-        lowering = find(estimator)
+        lowering = find(estimator) or self._tracing(estimator, transform=find is find_transformation)
         if lowering is None:
             reason = find_refusal(estimator)
             raise self.refuse(estimator, *(reason or (f"{public_name(estimator)} has no lowering",)))
@@ -188,9 +192,33 @@ class Context:
         self.steps.append(Step(tuple(self._path), estimator, X, returned))
         return returned
 
+    def _tracing(self, estimator: Any, *, transform: bool) -> Lowering | None:
+        """What traces the code of a person's own class; None for classes of known frameworks."""
+        if not may_trace(estimator):
+            return None
+        from afterfit.lowering.tracing import method_code, trace_predictor, trace_table
+
+        if hasattr(estimator, "predict") and not transform:
+            return lambda estimator, X, context: trace_predictor(
+                estimator, X, context, context.observed(estimator)
+            )
+        if not hasattr(estimator, "transform"):
+            return None
+        return lambda estimator, X, context: trace_table(
+            method_code(estimator, "transform"), X, context, context.observed(estimator)
+        )
+
+    def observed(self, estimator: Any) -> Any:
+        """A few rows as the model in memory hands them to `estimator`; None where that cannot be observed."""
+        return None if self._observe is None else self._observe(estimator)
+
     def invert(self, estimator: Any, values: Var) -> Var:
         """Lower `estimator.inverse_transform` on values float64 `[N, k]`."""
         inversion = find_inversion(estimator)
+        if inversion is None and may_trace(estimator) and hasattr(estimator, "inverse_transform"):
+            from afterfit.lowering.tracing import method_code, trace_inverse
+
+            return trace_inverse(method_code(estimator, "inverse_transform"), values, self)
         if inversion is None:
             raise self.refuse(estimator, f"inverse_transform of {public_name(estimator)} has no lowering")
         return inversion(estimator, values, self)

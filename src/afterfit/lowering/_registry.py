@@ -6,6 +6,8 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from afterfit.errors import ArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -49,7 +51,13 @@ _L = TypeVar("_L")
 def lowers(*names: str) -> Callable[[_L], _L]:
     """Register a lowering for the classes called `names`, such as `sklearn.preprocessing.StandardScaler`.
 
-    It answers as `predict` does, or as `transform` does for classes without `predict`.
+    The function takes the fitted estimator, the `Table` it receives and the `Context`, and returns a `Table`, a
+    `Classification` or a `Regression` (all in `afterfit.lowering`): what `predict` answers, or `transform` for classes
+    without `predict`. A name is `public_name` of the class: the modules up to the first private one, and the class.
+    What it returns is proved when a model is saved, as for every other estimator.
+
+    The same function may be registered again, as a notebook does; another one for the same name is a `ValueError`.
+    Raises `ArgumentError` where a name is no such name. Loads nothing that builds graphs.
     """
     return _register(_LOWERINGS, names)
 
@@ -105,14 +113,22 @@ def refuse(reason: str, way_out: str, *names: str) -> None:
 
 
 def _register(table: dict[str, Any], names: tuple[str, ...]) -> Callable[[_L], _L]:
+    if not names or not all(isinstance(name, str) and "." in name for name in names):
+        raise ArgumentError("name the classes it is for, such as @afterfit.lowers('package.Class')")
+
     def add(function: _L) -> _L:
         for name in names:
-            if name in table:
+            if name in table and _identity(table[name]) != _identity(function):
                 raise ValueError(f"{name} has a lowering already")
             table[name] = function
         return function
 
     return add
+
+
+def _identity(function: Any) -> Any:
+    """Where a function is written, which running a cell of a notebook again does not change."""
+    return getattr(function, "__module__", None), getattr(function, "__qualname__", id(function))
 
 
 def public_name(estimator: object) -> str:
@@ -171,6 +187,14 @@ def find_export(model: object) -> Callable[[Any], dict[str, bytes]] | None:
     name = public_name(model)
     _import_family(name)
     return _EXPORTS.get(name)
+
+
+def may_trace(estimator: object) -> bool:
+    """Whether the class is a person's own, whose methods may be run with traced arrays in place of rows.
+
+    A class of a known framework without a lowering is refused instead.
+    """
+    return public_name(estimator).partition(".")[0] not in _FAMILIES and find_refusal(estimator) is None
 
 
 def registered() -> tuple[str, ...]:

@@ -172,11 +172,11 @@ def test_functions_known_by_name(agrees, diabetes, function):
     agrees(FunctionTransformer(function).fit(X), X, rows)
 
 
-def test_functions_of_other_dtypes(agrees, refuses, diabetes):
+def test_functions_of_other_dtypes(agrees, diabetes):
     X = (diabetes.X.iloc[:, :3] * 1000).round().astype(int)
     agrees(FunctionTransformer(np.abs).fit(X), X, X)
     agrees(FunctionTransformer(np.cbrt).fit(X), X, X)
-    refuses(FunctionTransformer(np.square).fit(X), X, "square of int64 is computed in int64")
+    agrees(FunctionTransformer(np.square).fit(X), X, X, tolerance=0)
     single = diabetes.X.astype(np.float32)
     agrees(FunctionTransformer(np.exp).fit(single), single, single, tolerance=1e-6)
     agrees(FunctionTransformer(np.sqrt).fit(single), single.abs(), single.abs(), tolerance=0)
@@ -191,13 +191,13 @@ def exp(X):
     [
         FunctionTransformer(exp),
         FunctionTransformer(np.clip, kw_args={"a_min": 0, "a_max": 1}),
-        FunctionTransformer(np.exp, kw_args={"casting": "same_kind"}),
+        FunctionTransformer(np.round, kw_args={"decimals": 2}),
         FunctionTransformer(lambda X: X),
     ],
-    ids=["named exp", "clip", "with arguments", "lambda"],
+    ids=["named exp", "clip", "round", "lambda"],
 )
-def test_other_functions_are_refused(refuses, diabetes, transformer):
-    refuses(transformer.fit(diabetes.X), diabetes.X, "it calls the .*function")
+def test_other_functions_are_traced(agrees, diabetes, transformer):
+    agrees(transformer.fit(diabetes.X), diabetes.X, diabetes.rows)
 
 
 @pytest.mark.parametrize("target", ["binary", "continuous", "multiclass"])

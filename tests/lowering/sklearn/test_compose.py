@@ -162,7 +162,7 @@ def _halve(X):
 def test_places_in_errors(lower, frame):
     numbers = Pipeline([("scale", FunctionTransformer(_halve))])
     model = Pipeline([("prep", ColumnTransformer([("num", numbers, ["d"])]))]).fit(frame)
-    with pytest.raises(UnsupportedModelError, match=r"at prep -> num -> scale .* function _halve") as raised:
+    with pytest.raises(UnsupportedModelError, match=r"at prep -> num -> scale") as raised:
         lower(model, frame)
     assert raised.value.estimator == "FunctionTransformer"
     assert raised.value.where == "prep -> num -> scale"

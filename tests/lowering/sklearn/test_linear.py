@@ -178,5 +178,5 @@ def test_subclasses_have_no_lowering(lower, X):
     class Mine(lm.LinearRegression):
         pass
 
-    with pytest.raises(UnsupportedModelError, match="has no lowering"):
+    with pytest.raises(UnsupportedModelError, match="Mine cannot be captured"):
         lower(Mine().fit(X, X[:, 0]), X)

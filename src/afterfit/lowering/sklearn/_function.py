@@ -1,4 +1,4 @@
-"""FunctionTransformer around a function that is known by name."""
+"""FunctionTransformer: a function that is known by name, or any that can be traced."""
 
 from __future__ import annotations
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from afterfit.lowering._context import Context
 
-_WAY_OUT = "Write the step with scikit-learn's own transformers, or apply the function before X is given"
-
 
 @lowers("sklearn.preprocessing.FunctionTransformer")
 def lower_function_transformer(estimator: Any, X: Table, context: Context) -> Table:
@@ -28,42 +26,47 @@ def lower_function_transformer(estimator: Any, X: Table, context: Context) -> Ta
         X = X.joined()
     if estimator.func is None:
         return X
-    build = _known(estimator, estimator.func, estimator.kw_args, context)
-    return replace(X, blocks=tuple(_apply(estimator, build, block, context) for block in X.blocks))
+    build = None if estimator.kw_args else find_ufunc(estimator.func)
+    if build is not None and all(_computed_alike(estimator.func, block.dtype) for block in X.blocks):
+        return replace(X, blocks=tuple(_apply(estimator, build, block, context) for block in X.blocks))
+    # The tracer is written with the functions of this package, so it comes after it.
+    from afterfit.lowering.tracing import function_code, trace_table
+
+    sample = context.observed(estimator)
+    if estimator.validate and sample is not None:
+        sample = np.asarray(sample)
+    code = function_code(estimator, estimator.func, estimator.kw_args)
+    return trace_table(code, X, context, sample)
 
 
 @inverts("sklearn.preprocessing.FunctionTransformer")
 def invert_function_transformer(estimator: Any, values: Var, context: Context) -> Var:
-    if estimator.inverse_func is None:
+    function = estimator.inverse_func
+    if function is None:
         return values
-    return _known(estimator, estimator.inverse_func, estimator.inv_kw_args, context)(values)
-
-
-def _known(estimator: Any, function: Any, arguments: Any, context: Context) -> Callable[[Var], Var]:
-    """What builds the graph of `function`; refuses those that are not known by name."""
-    build = None if arguments else find_ufunc(function)
+    build = None if estimator.inv_kw_args else find_ufunc(function)
     if build is not None:
-        return build
-    called = getattr(function, "__qualname__", type(function).__name__)
-    raise context.refuse(
-        estimator,
-        f"it calls the {'function' if isinstance(function, np.ufunc) else 'Python function'} {called}"
-        + (" with arguments of its own" if arguments else ""),
-        _WAY_OUT,
-    )
+        return build(values)
+    from afterfit.lowering.tracing import function_code, trace_inverse
+
+    return trace_inverse(function_code(estimator, function, estimator.inv_kw_args), values, context)
+
+
+def _computed_alike(function: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether NumPy computes in floats, or gives the same numbers in integers, which overflow otherwise."""
+    if dtype.kind not in "biuf":
+        return False
+    returned = _returned_dtype(function, dtype)
+    if returned.kind == "f":
+        return returned != np.float16
+    return returned.kind in "iu" and function in EXACT
 
 
 def _apply(estimator: Any, build: Callable[[Var], Var], block: Block, context: Context) -> Block:
-    """The function of every value; integers are refused where NumPy computes in integers, which overflow."""
+    """The function of every value."""
     var = context.numbers(estimator, Table((block,)))
     dtype = _returned_dtype(estimator.func, block.dtype)
     exact = estimator.func in EXACT
-    if dtype == np.float16 or (dtype.kind in "iu" and not exact) or (dtype.kind == "b"):
-        raise context.refuse(
-            estimator,
-            f"{estimator.func.__name__} of {block.dtype} is computed in {dtype}",
-            "Convert the columns to float64 before fitting",
-        )
     domain = find_domain(estimator.func, dtype)
     if domain is not None:
         context.note_domain(Table((block,)), domain)
