@@ -28,7 +28,7 @@ from afterfit.errors import (
 )
 
 if TYPE_CHECKING:
-    from afterfit.capture import save
+    from afterfit.capture import adopt, save
     from afterfit.runtime import Model, Report, load
 
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
+    "adopt",
     "load",
     "save",
 ]
@@ -53,6 +54,7 @@ __all__ = [
 _HOMES = {
     "Model": "afterfit.runtime",
     "Report": "afterfit.runtime",
+    "adopt": "afterfit.capture",
     "load": "afterfit.runtime",
     "save": "afterfit.capture",
 }
