@@ -24,6 +24,7 @@ PUBLIC = {
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
+    "adopt",
     "inverts",
     "load",
     "lowers",

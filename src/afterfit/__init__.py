@@ -28,7 +28,7 @@ from afterfit.errors import (
 )
 
 if TYPE_CHECKING:
-    from afterfit.capture import save
+    from afterfit.capture import adopt, save
     from afterfit.lowering import inverts, lowers, transforms
     from afterfit.runtime import Model, Report, load
 
@@ -47,6 +47,7 @@ __all__ = [
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
+    "adopt",
     "inverts",
     "load",
     "lowers",
@@ -57,6 +58,7 @@ __all__ = [
 _HOMES = {
     "Model": "afterfit.runtime",
     "Report": "afterfit.runtime",
+    "adopt": "afterfit.capture",
     "inverts": "afterfit.lowering._registry",
     "load": "afterfit.runtime",
     "lowers": "afterfit.lowering._registry",

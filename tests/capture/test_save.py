@@ -310,7 +310,11 @@ def test_the_training_log_is_kept_as_plain_data(fitted: Pipeline, frame: pd.Data
     with zipfile.ZipFile(tmp_path / "m.afit") as bundle:
         assert json.loads(bundle.read("training/params.json")) == {"C": 1.0}
         assert json.loads(bundle.read("training/metrics.json")) == {"accuracy": 0.9}
-        assert json.loads(bundle.read("training/history.json")) == {"loss": [0.5, 0.25]}
+        assert json.loads(bundle.read("training/history.json")) == {
+            "metrics": {"loss": {"train": [0.5, 0.25]}},
+            "step": [0, 1],
+            "unit": "step",
+        }
 
 
 def test_the_profile_describes_the_columns_read(fitted: Pipeline, frame: pd.DataFrame, tmp_path: Path):

@@ -9,10 +9,12 @@ import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.linear_model import LinearRegression
 
-from afterfit.bundle import read_bundle
+from afterfit.bundle import read_bundle, write_bundle
 from afterfit.cli import cli
 
 FROZEN = Path(__file__).parents[1] / "compat"
@@ -150,3 +152,66 @@ def test_inspect_tells_the_bounds_of_a_column():
     bounds = {column["name"]: column["bounds"] for column in document["schema"]["columns"]}
     assert bounds["income"]["exclusive_minimum"] == 0.0
     assert bounds["delay"] is None
+
+
+@pytest.fixture(scope="module")
+def logged_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that was saved with the log of its training."""
+    import afterfit
+
+    X = [[float(i)] for i in range(20)]
+    path = tmp_path_factory.mktemp("logged") / "logged.afit"
+    history = {"loss": [1.0, 0.5, 0.25, 0.2], "val_loss": [1.0, 0.75, 0.5, 0.625]}
+    model = LinearRegression().fit(X, np.ravel(X))
+    afterfit.save(model, path, X=np.array(X), history=history)
+    return path
+
+
+def test_inspect_draws_the_training_curves(logged_bundle: Path):
+    done = run("inspect", logged_bundle)
+    assert done.exit_code == 0
+    assert "loss   . train   * validation\nbest 0.5 (validation) at step 2\n" in done.stdout
+    document = json.loads(run("inspect", logged_bundle, "--json").stdout)
+    best = {"rows": "validation", "position": 2, "step": 2.0, "value": 0.5, "direction": "lower"}
+    assert document["best"] == {"loss": best}
+    assert document["training"]["history"]["metrics"]["loss"]["train"][-1] == 0.2
+
+
+@pytest.mark.parametrize(("suffix", "start"), [(".svg", b"<svg "), (".png", b"\x89PNG")])
+def test_inspect_writes_the_curves(logged_bundle: Path, tmp_path: Path, suffix: str, start: bytes):
+    if suffix == ".png":
+        pytest.importorskip("matplotlib", reason="PNG is drawn with matplotlib")
+    target = tmp_path / f"curves{suffix}"
+    done = run("inspect", logged_bundle, "--curves", target)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert target.read_bytes().startswith(start)
+    if suffix == ".svg":
+        assert target.read_bytes() == read_bundle(logged_bundle).entries["training/curves.svg"]
+
+
+def test_curves_that_cannot_be_written(hand_bundle: Path, logged_bundle: Path, tmp_path: Path):
+    done = run("inspect", hand_bundle, "--curves", tmp_path / "curves.svg")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "Error: by hand was saved without a history; give one to afterfit.save\n",
+    )
+    done = run("inspect", logged_bundle, "--curves", tmp_path / "curves.pdf")
+    assert done.exit_code == 2
+    assert "written as .svg or .png" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_history_of_another_form_is_said_to_be_one(logged_bundle: Path, tmp_path: Path):
+    bundle = read_bundle(logged_bundle)
+    write_bundle(
+        tmp_path / "old.afit",
+        manifest=bundle.manifest,
+        schema=bundle.schema,
+        graph=bundle.graph,
+        golden=bundle.golden,
+        entries={"training/history.json": b'{"loss":[1.0]}'},
+    )
+    done = run("inspect", tmp_path / "old.afit")
+    assert done.exit_code == 0
+    assert "the history holds no curves as FORMAT.md describes them" in done.stdout
+    assert json.loads(run("inspect", tmp_path / "old.afit", "--json").stdout)["best"] is None

@@ -1,8 +1,9 @@
 """The save workflow, written once for every framework: schema, lower, golden rows, parity, write."""
 
+from afterfit.capture._adopt import adopt
 from afterfit.capture._frames import reference_frame, row_count, take
 from afterfit.capture._probes import model_refusals
 from afterfit.capture._reference import Reference
 from afterfit.capture._save import save
 
-__all__ = ["Reference", "model_refusals", "reference_frame", "row_count", "save", "take"]
+__all__ = ["Reference", "adopt", "model_refusals", "reference_frame", "row_count", "save", "take"]

@@ -1,4 +1,4 @@
-"""What goes into a bundle beside the graph: the training distribution, the environment, the training log."""
+"""What goes into a bundle beside the graph: the training distribution, the environment, parameters and metrics."""
 
 from __future__ import annotations
 
@@ -160,12 +160,10 @@ def _frequencies(counts: Mapping[Any, int]) -> dict[str, Any]:
     }
 
 
-def training_entries(
-    params: Mapping[str, Any] | None, metrics: Mapping[str, Any] | None, history: Any
-) -> dict[str, bytes]:
+def training_entries(params: Mapping[str, Any] | None, metrics: Mapping[str, Any] | None) -> dict[str, bytes]:
     """The entries under `training/` for what was given; raises `ArgumentError` where it is not plain data."""
     entries = {}
-    given = {"params": params, "metrics": metrics, "history": history}
+    given = {"params": params, "metrics": metrics}
     for name, value in given.items():
         if value is None:
             continue

@@ -23,6 +23,7 @@ from afterfit.capture._evidence import (
 from afterfit.capture._forgotten import check_columns, check_error, check_missing, check_values
 from afterfit.capture._frames import reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
+from afterfit.capture._history import history_entries
 from afterfit.capture._observe import Observer
 from afterfit.capture._parity import LARGEST_TIED_SHARE
 from afterfit.capture._probes import (
@@ -90,7 +91,10 @@ def save(
     `raw_inputs`: True says that `X` is raw and that the model was fitted on rows like it, where `save` doubts it only
     by likelihood: how `X` looks, or how the model scores on it. It does not silence contradictions, such as columns
     that the model does not know; docs/forgotten.md lists which is which.
-    `history`, `params`, `metrics`: plain data kept under `training/`.
+    `history`: the log of the training, kept with its picture under `training/`: a Keras `History`, a dict of lists,
+    a dict of dicts of lists (`evals_result()` of XGBoost, LightGBM and CatBoost), a DataFrame with a row a step, a
+    list of dicts, a list of losses (`loss_curve_`), or a fitted estimator that kept its curve.
+    `params`, `metrics`: plain data kept under `training/`.
     `name`: what the model is called where it is served; by default the file's name without its suffix.
 
     Returns the model, loaded from the file that was written. The same model and rows give the same bytes.
@@ -102,6 +106,7 @@ def save(
     that was there before stays as it was.
     """
     target = _checked_path(path)
+    log = {} if history is None else history_entries(history)
     with stages(_STAGES) as progress:
         progress.begin("reading X")
         table = infer_table(X)
@@ -141,7 +146,8 @@ def save(
         entries = {
             "environment.json": environment(parts),
             "profile.json": profile(schema, packed),
-            **training_entries(params, metrics, history),
+            **training_entries(params, metrics),
+            **log,
             **native_entries(parts),
         }
         return _write(target, manifest, schema, graph, proof.golden, entries)

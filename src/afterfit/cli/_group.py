@@ -23,6 +23,7 @@ COMMANDS = {
     "verify": ("_verify", "Prove again that a bundle is whole and answers as saved."),
     "predict": ("_predict", "Score a file of rows."),
     "serve": ("_serve", "Serve models over HTTP."),
+    "adopt": ("_adopt", "Save a model that lies in files of another library."),
     "completion": ("_completion", "Print the script that completes commands in a shell."),
 }
 """Each command's module and its line in the list of commands, so that the list needs no import of them."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from afterfit.cli._terminal import add_row, console, echo_json, shorten, table
+from afterfit.cli._terminal import add_row, console, echo_json, printable, shorten, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,25 +18,36 @@ if TYPE_CHECKING:
 _CATEGORIES_SHOWN = 4
 _FACTS_SHOWN = 40
 _CELL = 60
+_PLOT_WIDTH = 100
+_HISTORY = "training/history.json"
 
 
 @click.command(
     epilog="""\b
 Examples:
   afterfit inspect flights.afit
+  afterfit inspect flights.afit --curves training.png
   afterfit inspect flights.afit --json | jq '.schema.columns[].name'"""
 )
 @click.argument("bundle", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def inspect(bundle: Path, as_json: bool) -> None:
+@click.option(
+    "--curves",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write the training curves to this .svg or .png file instead.",
+)
+def inspect(bundle: Path, as_json: bool, curves: Path | None) -> None:
     """Show what is inside BUNDLE: the model, its columns and answers, the files, what was proved.
 
-    The bundle is audited first. Its golden rows are not replayed; `afterfit verify` does that.
+    The curves of its training are drawn, if it was saved with a history. The bundle is audited first. Its golden
+    rows are not replayed; `afterfit verify` does that.
     """
     from afterfit.bundle import read_bundle
 
     opened = read_bundle(bundle)
-    if as_json:
+    if curves is not None:
+        _write_curves(opened, curves)
+    elif as_json:
         echo_json(describe(opened, bundle))
     else:
         _draw(opened, bundle)
@@ -63,6 +74,7 @@ def describe(bundle: Bundle, path: Path) -> dict[str, Any]:
             for name in sorted(bundle.entries)
             if name.startswith("training/") and name.endswith(".json")
         },
+        "best": _best(bundle),
     }
 
 
@@ -88,6 +100,7 @@ def _draw(bundle: Bundle, path: Path) -> None:
     for name in sorted(bundle.entries):
         if name in {"training/params.json", "training/metrics.json"}:
             _draw_facts(out, f"Training {Path(name).stem}", _read_json(bundle, name))
+    _draw_curves(out, bundle)
 
 
 def _draw_head(out: Console, bundle: Bundle, path: Path) -> None:
@@ -184,6 +197,59 @@ def _flatten(document: Any, path: str = "") -> list[tuple[str, str]]:
             for fact in _flatten(value, f"{path}.{key}" if path else str(key))
         ]
     return [] if document is None else [(path, document if isinstance(document, str) else _show(document))]
+
+
+def _draw_curves(out: Console, bundle: Bundle) -> None:
+    from rich.text import Text
+
+    from afterfit.errors import ArgumentError
+    from afterfit.tracking import draw_plot, read_curves
+
+    content = bundle.entries.get(_HISTORY)
+    if content is None:
+        return
+    out.print(Text("Training curves", "bold"))
+    try:
+        curves = read_curves(content)
+    except ArgumentError as error:
+        out.print(Text(printable(str(error))))
+        return
+    # Braille needs a terminal that shows it, and colour to tell the curves apart.
+    colour = out.is_terminal and not out.no_color and out.encoding.startswith("utf")
+    for line in draw_plot(curves, min(out.width, _PLOT_WIDTH), colour=colour):
+        text = Text(no_wrap=True, overflow="crop")
+        for mark in line:
+            text.append(mark.text, mark.colour)
+        out.print(text)
+
+
+def _write_curves(bundle: Bundle, target: Path) -> None:
+    from afterfit.errors import ArgumentError
+    from afterfit.tracking import draw_png, draw_svg, read_curves
+
+    suffix = target.suffix.lower()
+    if suffix not in {".png", ".svg"}:
+        raise ArgumentError(f"curves are written as .svg or .png, and {target} is neither")
+    content = bundle.entries.get(_HISTORY)
+    if content is None:
+        raise ArgumentError(f"{bundle.manifest.name} was saved without a history; give one to afterfit.save")
+    curves = read_curves(content)
+    target.write_bytes(draw_png(curves) if suffix == ".png" else draw_svg(curves).encode())
+
+
+def _best(bundle: Bundle) -> dict[str, Any] | None:
+    """For each metric whose name says what is good, its best step; None without curves."""
+    import msgspec
+
+    from afterfit.errors import ArgumentError
+    from afterfit.tracking import best_of, read_curves
+
+    try:
+        curves = read_curves(bundle.entries[_HISTORY])
+    except (KeyError, ArgumentError):
+        return None
+    found = {metric: best_of(metric, curves) for metric in curves.metrics}
+    return {metric: msgspec.to_builtins(best) for metric, best in found.items() if best is not None}
 
 
 def _read_json(bundle: Bundle, name: str) -> Any:
