@@ -91,6 +91,7 @@ class Context:
     def __init__(self, columns: Iterable[RawColumn]) -> None:
         self.columns = tuple(columns)
         self.learned: dict[int, Learned] = {}
+        self.bounds: dict[int, tuple[float, float]] = {}
         self.steps: list[Step] = []
         self.thresholds: list[Thresholds] = []
         self.read: set[int] = set()
@@ -185,6 +186,20 @@ class Context:
         """The tensor of a block, noting which raw columns the model reads."""
         self._note_block(estimator, block)
         return block.var
+
+    def read_tensor(self, estimator: object, block: Block) -> Var:
+        """A tensor column `[N, *block.shape]` (float64, int64, bool or string), noting that the model reads it."""
+        if block.shape is None:
+            raise self.refuse(estimator, f"the column {self._name(block)} holds single values, not arrays")
+        self.note_read(block.origins)
+        return block.var
+
+    def note_bounds(self, block: Block, low: float, high: float) -> None:
+        """Say that the elements of a tensor column must lie from `low` to `high`, such as positions in a table."""
+        for origin in block.origins:
+            if origin is not None:
+                known = self.bounds.get(origin.column, (-math.inf, math.inf))
+                self.bounds[origin.column] = max(low, known[0]), min(high, known[1])
 
     def read_vector(self, estimator: object, block: Block) -> Var:
         """The one column of a block of width 1 as a tensor `[N]`, noting that the model reads it."""

@@ -11,7 +11,7 @@ import numpy as np
 from afterfit.bundle import read_bundle
 from afterfit.errors import ArgumentError
 from afterfit.runtime._session import GraphSession
-from afterfit.schema import RowDecoder, decode_text, pack_table
+from afterfit.schema import RowDecoder, decode_text, is_arrays, pack_table
 
 if TYPE_CHECKING:
     import os
@@ -47,8 +47,9 @@ class Model:
 
     Pure: an answer depends on the row alone, not on earlier calls; rows answered together may differ from rows
     answered alone in the last bit of a sum. Methods may be called from several threads.
-    Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; rows that do not fit
-    the schema raise `SchemaError`, which lists every mistake.
+    Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; those with tensor
+    columns also as an array, a dict of names and arrays, or a list of arrays. Rows that do not fit the schema
+    raise `SchemaError`, which lists every mistake.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
@@ -100,7 +101,7 @@ class Model:
         return RowDecoder(self.schema)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, targets]` of a regressor."""
+        """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, ...]` of a regressor."""
         return self._answer("predict", X)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -145,7 +146,8 @@ class Model:
         if output is None:
             methods = ", ".join(sorted(self.manifest.entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
-        packed = self.decoder.decode_rows(X) if isinstance(X, list) else pack_table(self.schema, X)
+        rows = isinstance(X, list) and not is_arrays(X)
+        packed = self.decoder.decode_rows(X) if rows else pack_table(self.schema, X)
         answer = self._session.run(packed, [output])[output]
         return decoded_texts(answer) if self._is_text_table(output) else answer
 

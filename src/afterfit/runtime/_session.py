@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.errors import BundleError
+from afterfit.schema import groups_by_size, is_ragged, take_group
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2048
 """Rows in one call of ONNX Runtime: enough to amortise the call, few enough that intermediates stay in cache."""
+
+CHUNK_BYTES = 1 << 24
+"""Bytes of the inputs of one call, where that is fewer rows: images and long sequences."""
 
 
 def available_cores() -> int:
@@ -67,17 +72,34 @@ class GraphSession:
         self._pool: ThreadPoolExecutor | None = None
 
     def run(self, packed: Packed, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-        """Run the graph on packed inputs; the named outputs, rows in the order given."""
+        """Run the graph on packed inputs; the named outputs, rows in the order given.
+
+        Rows whose open sizes differ cannot be in one run: those that agree run together.
+        """
         names = list(outputs)
+        if any(map(is_ragged, packed.values())):
+            return self._run_groups(packed, names)
         rows = next(iter(packed.values())).shape[0]
-        if rows <= CHUNK_ROWS:
+        size = _chunk_rows(packed)
+        if rows <= size:
             return dict(zip(names, self._session.run(names, packed), strict=True))
         chunks = [
-            {name: array[start : start + CHUNK_ROWS] for name, array in packed.items()}
-            for start in range(0, rows, CHUNK_ROWS)
+            {name: array[start : start + size] for name, array in packed.items()}
+            for start in range(0, rows, size)
         ]
         parts = self._map(names, chunks)
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+
+    def _run_groups(self, packed: Packed, names: list[str]) -> dict[str, np.ndarray[Any, Any]]:
+        answers: dict[str, np.ndarray[Any, Any]] = {}
+        rows = len(next(iter(packed.values())))
+        for group in groups_by_size(packed):
+            part = self.run({name: take_group(values, group) for name, values in packed.items()}, names)
+            for name, array in part.items():
+                if name not in answers:
+                    answers[name] = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
+                answers[name][group] = array
+        return answers
 
     def _map(self, names: list[str], chunks: list[Packed]) -> list[list[np.ndarray[Any, Any]]]:
         if self.threads == 1:
@@ -85,3 +107,9 @@ class GraphSession:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="afterfit")
         return list(self._pool.map(lambda chunk: self._session.run(names, chunk), chunks))
+
+
+def _chunk_rows(packed: Packed) -> int:
+    """The rows of one call."""
+    row: int = sum(array.itemsize * math.prod(array.shape[1:]) for array in packed.values())
+    return min(CHUNK_ROWS, max(1, CHUNK_BYTES // max(row, 1)))

@@ -5,9 +5,14 @@ from __future__ import annotations
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._infer import InferredColumn, InferredTable, infer_table
 from afterfit.schema._pack import pack_table
+from afterfit.schema._tables import is_arrays
+from afterfit.schema._tensors import as_numpy, groups_by_size, is_ragged, take_group
 from afterfit.schema._types import (
+    DTYPES,
     FLOAT_EXACT,
     MISSING_TEXT,
+    TENSOR_DTYPES,
+    TENSOR_INPUT,
     Bounds,
     Categories,
     Column,
@@ -22,8 +27,11 @@ from afterfit.schema._types import (
 )
 
 __all__ = [
+    "DTYPES",
     "FLOAT_EXACT",
     "MISSING_TEXT",
+    "TENSOR_DTYPES",
+    "TENSOR_INPUT",
     "Bounds",
     "Categories",
     "Column",
@@ -36,8 +44,13 @@ __all__ = [
     "RowDecoder",
     "Scalar",
     "Schema",
+    "as_numpy",
     "decode_text",
     "encode_text",
+    "groups_by_size",
     "infer_table",
+    "is_arrays",
+    "is_ragged",
     "pack_table",
+    "take_group",
 ]

@@ -11,18 +11,20 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
+from afterfit.schema._tensor_rule import TensorRule
 from afterfit.schema._types import FLOAT_EXACT, encode_text
-from afterfit.schema._values import FLOAT64_MAX, INT64_MAX, INT64_MIN
+from afterfit.schema._values import FLOAT64_MAX, INT64_MAX, INT64_MIN, Rule
 
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 OBJECT = np.dtype(object)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from afterfit.schema._types import Packed
-    from afterfit.schema._values import Rule
 
 
 class DoubtfulError(Exception):
@@ -30,26 +32,35 @@ class DoubtfulError(Exception):
 
 
 def build_reader(
-    numbers: Sequence[Rule], texts: Sequence[Rule], integers: Sequence[Rule], ignored: Sequence[str]
+    inputs: Mapping[str, Sequence[Rule | TensorRule]], ignored: Sequence[str]
 ) -> Callable[[bytes, int | None], Packed] | None:
     """A function of a request body and its largest number of rows to the packed rows.
 
-    The rules of each input come by position; `ignored` names the columns that the model never reads. The
+    `inputs`: the rules of each input by position; `ignored` names the columns that the model never reads. The
     function raises `DoubtfulError`, `msgspec.MsgspecError`, `UnicodeDecodeError` or `RecursionError`
     wherever the body is not certainly good. None where the schema has no fast way.
     """
-    rules = (*numbers, *texts, *integers)
-    if any(rule.closed is not None and not rule.closed for rule in rules):
+    numbers, texts, integers = (_scalar_rules(inputs, name) for name in ("number", "text", "integer"))
+    tensors: dict[str, TensorRule] = {
+        name: rule for name, rules in inputs.items() for rule in rules if isinstance(rule, TensorRule)
+    }
+    scalars = (*numbers, *texts, *integers)
+    every: list[Rule | TensorRule] = [*scalars, *tensors.values()]
+    if any(rule.closed is not None and not rule.closed for rule in scalars):
         # No type accepts nothing.
         return None
-    decode = _build_decoder(rules, ignored)
+    if any(rule.column.type == "string" for rule in tensors.values()):
+        # Colons inside nested strings would have to be counted.
+        return None
+    decode = _build_decoder(every, ignored)
     if decode is None:
         return None
     first_text = len(numbers)
     first_integer = first_text + len(texts)
-    first_ignored = first_integer + len(integers)
+    first_tensor = first_integer + len(integers)
+    first_ignored = first_tensor + len(tensors)
     nullable_text = any(rule.nullable for rule in texts)
-    row_colons = _count_colons(rule.column.name for rule in rules)
+    row_colons = _count_colons(rule.column.name for rule in every)
     ignored_colons = [_count_colons([name]) for name in ignored]
     checks = [
         ("integer" if rule.column.input == "integer" else "number", position, rule)
@@ -88,7 +99,9 @@ def build_reader(
                 words = [tuple(map(encode_text, row)) for row in words]
             packed["text"] = np.array(words, dtype=OBJECT)
         if integers:
-            packed["integer"] = np.array([row[first_integer:first_ignored] for row in rows], dtype=INT64)
+            packed["integer"] = np.array([row[first_integer:first_tensor] for row in rows], dtype=INT64)
+        for position, (name, tensor) in enumerate(tensors.items(), first_tensor):
+            packed[name] = _pack_nested(tensor, [row[position] for row in rows])
         for name, position, rule in checks:
             if not rule.vouch(packed[name][:, position]).all():
                 raise DoubtfulError
@@ -97,12 +110,29 @@ def build_reader(
     return read
 
 
+def _scalar_rules(inputs: Mapping[str, Sequence[Rule | TensorRule]], name: str) -> list[Rule]:
+    return [rule for rule in inputs.get(name, ()) if isinstance(rule, Rule)]
+
+
+def _pack_nested(rule: TensorRule, values: Sequence[Any]) -> NDArray[Any]:
+    """Nested lists, whose elements are known to be good, as the input takes them."""
+    try:
+        arrays = [np.array(value, dtype=rule.dtype) for value in values]
+    except ValueError:
+        raise DoubtfulError from None
+    if not all(rule.fits(array.shape) for array in arrays):
+        raise DoubtfulError
+    return rule.pack(arrays)
+
+
 def _count_colons(names: Iterable[str]) -> int:
     """The colons that members of these names bring, outside their values."""
     return sum(1 + name.count(":") for name in names)
 
 
-def _build_decoder(rules: Sequence[Rule], ignored: Sequence[str]) -> Callable[[bytes], Any] | None:
+def _build_decoder(
+    rules: Sequence[Rule | TensorRule], ignored: Sequence[str]
+) -> Callable[[bytes], Any] | None:
     names = [rule.column.name for rule in rules] + list(ignored)
     fields: list[Any] = [(f"c{position}", _field_type(rule)) for position, rule in enumerate(rules)]
     # Raw skips the value without building it.
@@ -122,8 +152,13 @@ def _build_decoder(rules: Sequence[Rule], ignored: Sequence[str]) -> Callable[[b
     return msgspec.json.Decoder(body).decode
 
 
-def _field_type(rule: Rule) -> Any:
+def _field_type(rule: Rule | TensorRule) -> Any:
     """The type of the values that are certainly good for a column."""
+    if isinstance(rule, TensorRule):
+        nested = _field_type(rule.element)
+        for _ in rule.shape:
+            nested = list[nested]  # type: ignore[valid-type]  # a type made here, for msgspec
+        return nested
     kind = rule.column.type
     one_of: Any = Literal
     accepted: list[Any] = [None] if rule.nullable else []
@@ -135,7 +170,8 @@ def _field_type(rule: Rule) -> Any:
     elif kind == "boolean":
         accepted.append(bool)
     elif rule.column.input == "integer":
-        accepted.append(Annotated[int, msgspec.Meta(ge=INT64_MIN, le=INT64_MAX)])
+        whole = msgspec.Meta(ge=max(int(rule.low), INT64_MIN), le=min(int(rule.high), INT64_MAX))
+        accepted.append(Annotated[int, whole])
     elif kind == "integer":
         # The integer 2**53 + 1 is read as the float 2**53, so that float is not certainly good.
         exact = msgspec.Meta(ge=1.0 - FLOAT_EXACT, le=FLOAT_EXACT - 1.0, multiple_of=1)

@@ -10,6 +10,8 @@ from afterfit.errors import CellError, SchemaError
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
 from afterfit.schema._tables import is_rows, open_table
+from afterfit.schema._tensor_rule import TensorRule
+from afterfit.schema._tensors import as_numpy
 from afterfit.schema._types import DTYPES, MISSING_TEXT
 from afterfit.schema._values import Rule
 
@@ -28,28 +30,32 @@ def pack_table(schema: Schema, X: object) -> Packed:
 
     Columns of a DataFrame are found by name, and columns the schema does not know are ignored; columns of an
     array are taken by position, and their number must be that of the schema. A list of dicts is read as
-    `RowDecoder.decode_rows` reads it.
+    `RowDecoder.decode_rows` reads it. Arrays of more dimensions are the values of tensor columns.
 
     Raises `SchemaError` with every mistake (up to 1,000), and `ArgumentError` where `X` is no table.
     """
     if is_rows(X):
         rows: Any = X
         return RowDecoder(schema).decode_rows(rows)
-    table = open_table(X)
+    table = open_table(_as_only_tensor(schema, X))
     places = _place(schema, table)
     packed: Packed = {}
     errors: list[tuple[int, int, CellError]] = []
     suggestions = Suggestions()
     order = {column.name: number for number, column in enumerate(schema.columns)}
-    for name, dtype in DTYPES.items():
+    for name in schema.inputs():
         columns = schema.packed(name)
-        if not columns:
+        if columns[0].shape is not None:
+            packed[name], found = _pack_tensor(
+                TensorRule(columns[0]), table.read(places[columns[0].name]), suggestions
+            )
+            errors += [_placed(error, order) for error in found]
             continue
-        array = np.empty((table.rows, len(columns)), dtype=dtype)
+        array = np.empty((table.rows, len(columns)), dtype=DTYPES[name])
         for position, column in enumerate(columns):
             place = places[column.name]
             found = _pack_column(Rule(column), table.read(place), array[:, position], suggestions)
-            errors += [(-1 if error.row is None else error.row, order[column.name], error) for error in found]
+            errors += [_placed(error, order) for error in found]
         packed[name] = array
     if errors:
         errors.sort(key=lambda item: item[:2])
@@ -57,16 +63,23 @@ def pack_table(schema: Schema, X: object) -> Packed:
     return packed
 
 
+def _placed(error: CellError, order: dict[str, int]) -> tuple[int, int, CellError]:
+    return -1 if error.row is None else error.row, order[error.column or ""], error
+
+
 def _place(schema: Schema, table: TableData) -> dict[str, int]:
     """Where in the table each column of the schema is. Raises `SchemaError` where one is not there."""
     if not table.named:
         if len(table.names) != len(schema.columns):
+            several = table.source == "arrays" or any(column.shape is not None for column in schema.columns)
             raise SchemaError(
                 [
                     CellError(
                         None,
                         None,
-                        f"an array of {len(schema.columns)} columns",
+                        f"{len(schema.columns)} arrays"
+                        if several
+                        else f"an array of {len(schema.columns)} columns",
                         f"{len(table.names)} columns",
                         "send the columns of the schema in their order, or a DataFrame",
                     )
@@ -86,6 +99,39 @@ def _place(schema: Schema, table: TableData) -> dict[str, int]:
     if errors:
         raise SchemaError(errors[:MAX_ERRORS], truncated=len(errors) > MAX_ERRORS)
     return places
+
+
+def _as_only_tensor(schema: Schema, X: object) -> object:
+    """An array `[N, k]` under its name where the schema's one column has values of one dimension, such as tokens."""
+    values = as_numpy(X)
+    if isinstance(values, np.ndarray) and len(schema.columns) == 1:
+        shape = schema.columns[0].shape
+        if shape is not None and values.ndim == len(shape) + 1:
+            return {schema.columns[0].name: values}
+    return X
+
+
+def _pack_tensor(
+    rule: TensorRule, column: ColumnData, suggestions: Suggestions
+) -> tuple[NDArray[Any], Sequence[CellError]]:
+    """The packed column and its mistakes, one more than `MAX_ERRORS` at most."""
+    name = rule.column.name
+    if column.kind == "refused":
+        fix = f"give each row {rule.expected}"
+        return np.empty(0), [CellError(None, name, rule.expected, f"a column of {column.held}", fix)]
+    if column.shape is not None and not rule.ragged and rule.fits(column.shape) and rule.vouch(column.values):
+        return column.values.astype(rule.dtype, copy=False), []
+    packed: list[NDArray[Any]] = []
+    errors: list[CellError] = []
+    for row in range(column.rows):
+        value = column.value(row)
+        try:
+            packed.append(rule.read(value))
+        except MisfitError:
+            errors += [misfit.at(row, name, suggestions) for misfit in rule.explain(value)]
+            if len(errors) > MAX_ERRORS:
+                break
+    return (np.empty(0) if errors else rule.pack(packed)), errors
 
 
 def _pack_column(

@@ -86,7 +86,9 @@ def column_schema(column: Column) -> JsonSchema:
     if column.input is None:
         return {"description": "The model does not read this column."}
     schema: JsonSchema
-    if column.categories is not None and not column.categories.open:
+    if column.shape is not None:
+        schema = _nested_schema(column)
+    elif column.categories is not None and not column.categories.open:
         schema = {"enum": list(column.categories.values)}
     else:
         schema = dict(_TYPES[column.type])
@@ -97,6 +99,24 @@ def column_schema(column: Column) -> JsonSchema:
     if column.example is not None:
         schema["examples"] = [column.example]
     return schema
+
+
+def _nested_schema(column: Column) -> JsonSchema:
+    """Lists within lists, of the sizes of a tensor column; an open size is at least 1."""
+    element = dict(_TYPES[column.type])
+    if column.bounds is not None:
+        limits = {
+            "minimum": column.bounds.minimum,
+            "exclusiveMinimum": column.bounds.exclusive_minimum,
+            "maximum": column.bounds.maximum,
+            "exclusiveMaximum": column.bounds.exclusive_maximum,
+        }
+        element |= {name: limit for name, limit in limits.items() if limit is not None}
+    for size in reversed(column.shape or ()):
+        element = {"type": "array", "items": element, "minItems": max(size, 1)}
+        if size >= 0:
+            element["maxItems"] = size
+    return element
 
 
 def answer_schema(model: Model) -> JsonSchema:
@@ -127,6 +147,11 @@ def _output_schema(output: Output) -> JsonSchema:
 
 
 def _sample(column: Column) -> object:
+    if column.shape is not None:
+        sample: object = _SAMPLES[column.type] if column.range is None else column.range[0]
+        for size in reversed(column.shape):
+            sample = [sample] * max(size, 1)
+        return sample
     if column.example is not None:
         return column.example
     if column.nullable:
