@@ -13,10 +13,11 @@ import numpy as np
 
 from afterfit.bundle import Framework, encode_json
 from afterfit.errors import ArgumentError
+from afterfit.lowering import find_export, find_framework
 from afterfit.schema import decode_text, is_ragged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -33,7 +34,7 @@ _RECORDED = ("afterfit", "numpy", "scipy", "pandas", "polars", "pyarrow", "onnx"
 
 def framework_of(model: Any) -> Framework:
     """The framework whose class the model is, with its installed version."""
-    root = type(model).__module__.partition(".")[0]
+    root = find_framework(model)
     name = _DISTRIBUTIONS.get(root, root)
     return Framework(name=name, version=_version(name) or "unknown", model=_model_name(model))
 
@@ -45,9 +46,13 @@ def _model_name(model: Any) -> str:
     return type(model).__name__
 
 
-def environment(model: Any) -> bytes:
-    """`environment.json`: Python, platform and the versions of the packages that had a part in the answers."""
-    names = sorted({*_RECORDED, framework_of(model).name})
+def environment(models: Iterable[Any]) -> bytes:
+    """`environment.json`: Python, platform and the versions of the packages that had a part in the answers.
+
+    `models`: the model and the estimators inside it.
+    """
+    frameworks = {framework_of(model).name for model in models}
+    names = sorted({*_RECORDED, *frameworks})
     packages = {name: version for name in names if (version := _version(name)) is not None}
     return encode_json(
         {
@@ -63,7 +68,22 @@ def _version(name: str) -> str | None:
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
-        return None
+        # A module may come in a distribution of another name, as xgboost does in xgboost-cpu.
+        others = importlib.metadata.packages_distributions().get(name, [])
+        return importlib.metadata.version(others[0]) if others else None
+
+
+def native_entries(models: Iterable[Any]) -> dict[str, bytes]:
+    """The entries under `native/`: every one of `models` that can be written in its framework's own format.
+
+    Where there is more than one, the names begin with their number.
+    """
+    exported = [export(model) for model in models if (export := find_export(model)) is not None]
+    return {
+        f"native/{name if len(exported) == 1 else f'{number}-{name}'}": content
+        for number, files in enumerate(exported)
+        for name, content in files.items()
+    }
 
 
 def fingerprint(packed: Packed) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.capture._labels import lower_labels
 from afterfit.lowering import (
     TEXT,
     Block,
@@ -166,6 +167,8 @@ def _lower_steps(reference: Reference, raw: Table, context: Context) -> Lowered:
                 "postprocess turns numbers back into the user's units, and the model does not answer with numbers",
                 "Leave postprocess out",
             )
+        if reference.classes is not None:
+            return lower_labels(lowered, reference.postprocess, reference.classes, context)
         if len(lowered.sizes) > 1:
             raise context.refuse(
                 reference.postprocess,

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from afterfit.capture._labels import answer_in_memory, classes_of
+from afterfit.lowering import find_adapter
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,8 +27,16 @@ class Reference:
 
     def __init__(self, model: Any, preprocess: Any = None, postprocess: Any = None) -> None:
         self.model = model
+        adapter = find_adapter(model)
+        self._asked = model if adapter is None else adapter(model)
         self.preprocess: tuple[Any, ...] = _as_tuple(preprocess)
         self.postprocess = postprocess
+        self.classes = classes_of(postprocess)
+
+    @property
+    def asked(self) -> Any:
+        """What answers: the model, or what stands in for it where its own methods do not take rows."""
+        return self._asked
 
     def preprocessed(self, frame: Any) -> Any:
         """The rows as the model receives them."""
@@ -37,17 +48,20 @@ class Reference:
         """The named outputs for the rows of `frame`; raises whatever the model raises."""
         with quiet():
             received = self.preprocessed(frame)
+            if self.classes is not None:
+                values = np.asarray(self._asked.predict(received))
+                return {name: answer_in_memory(name, values, self.classes) for name in outputs}
             return {name: self._output(name, received) for name in outputs}
 
     def _output(self, name: str, received: Any) -> NDArray[Any]:
         if name == "probabilities":
-            return np.asarray(self.model.predict_proba(received), dtype=np.float64)
+            return np.asarray(self._asked.predict_proba(received), dtype=np.float64)
         if name == "scores":
-            return np.asarray(self.model.decision_function(received), dtype=np.float64)
+            return np.asarray(self._asked.decision_function(received), dtype=np.float64)
         if name == "transformed":
-            table = dense(self.model.transform(received))
+            table = dense(self._asked.transform(received))
             return table.astype(np.float64) if table.dtype == np.bool_ else table
-        prediction = np.asarray(self.model.predict(received))
+        prediction = np.asarray(self._asked.predict(received))
         if self.postprocess is None:
             return prediction
         columns = prediction.reshape(len(prediction), -1)

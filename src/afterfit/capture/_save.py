@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from afterfit.capture._evidence import (
     environment,
     fingerprint,
     framework_of,
+    native_entries,
     profile,
     training_entries,
 )
@@ -37,10 +39,10 @@ from afterfit.capture._thresholds import threshold_probes
 from afterfit.errors import ArgumentError, CaptureError, UnsupportedModelError
 from afterfit.lowering import Classification, Labels, Regression
 from afterfit.runtime import load
-from afterfit.schema import Schema, infer_table, pack_table
+from afterfit.schema import Schema, infer_table, is_arrays, pack_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from afterfit.bundle import GoldenRow
     from afterfit.runtime import Model
@@ -75,12 +77,15 @@ def save(
     """Save a fitted model as a bundle, after proving that the bundle answers exactly as the model does.
 
     `X`: raw rows, as users will send them, before any preprocessing; the training rows, ideally: a DataFrame
-    (pandas, polars), a pyarrow table, a 2-D array or a list of dicts. All rows up to 100,000 are replayed, and of
+    (pandas, polars), a pyarrow table, a 2-D array or a list of dicts; for a network also an array of more dimensions,
+    a dict of names and arrays, or a list of arrays. All rows up to 100,000 are replayed, and of
     a larger `X` 100,000 evenly spread ones; so are golden rows made from them: ordinary rows, missing values,
     unknown categories, minimum, maximum and beyond both, both sides of tree thresholds.
     `y`: the targets of `X`; with them, more of what preprocessing was forgotten is found out.
     `preprocess`: the fitted transformer, or the list of them, that was applied by hand before the model.
-    `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units.
+    `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units; or, for a network
+    that answers with a number for each class, the fitted encoder of the labels (LabelEncoder, LabelBinarizer,
+    OneHotEncoder), which makes the answer a label.
     `history`, `params`, `metrics`: plain data kept under `training/`.
     `name`: what the model is called where it is served; by default the file's name without its suffix.
 
@@ -94,12 +99,13 @@ def save(
     target = _checked_path(path)
     with stages(_STAGES) as progress:
         progress.begin("reading X")
+        reference = Reference(model, preprocess, postprocess)
+        X = _named(X, reference)
         table = infer_table(X)
         _check_rows(table, y)
-        reference = Reference(model, preprocess, postprocess)
         check_columns(reference, table)
         frame = reference_frame(X)
-        first_output = _first_output(model)
+        first_output = _first_output(reference.asked)
         _check_answers(reference, frame, first_output)
         progress.begin("lowering the model")
         lowered = lower_model(reference, table, [gap_of(frame, i) for i in range(len(table.columns))])
@@ -126,10 +132,12 @@ def save(
             ),
             parity=proof.parity,
         )
+        parts = [step.estimator for step in lowered.context.steps]
         entries = {
-            "environment.json": environment(model),
+            "environment.json": environment(parts),
             "profile.json": profile(schema, packed),
             **training_entries(params, metrics, history),
+            **native_entries(parts),
         }
         return _write(target, manifest, schema, graph, proof.golden, entries)
 
@@ -141,6 +149,14 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     if not target.parent.is_dir():
         raise ArgumentError(f"the folder {target.parent} does not exist; create it first")
     return target
+
+
+def _named(X: Any, reference: Reference) -> Any:
+    """A list of arrays under the names of the arguments that a network takes."""
+    parameters = getattr(reference.asked, "parameters", ())
+    if is_arrays(X) and not isinstance(X, Mapping) and len(X) == len(parameters):
+        return dict(zip(parameters, X, strict=True))
+    return X
 
 
 def _check_rows(table: InferredTable, y: Any) -> None:

@@ -6,6 +6,11 @@ values. Everything else is done once, in `afterfit.capture`.
 
 from afterfit.lowering._context import Context, Learned, RawColumn, Step, Thresholds
 from afterfit.lowering._registry import (
+    adapts,
+    exports,
+    find_adapter,
+    find_export,
+    find_framework,
     find_lowering,
     inverts,
     lowers,
@@ -44,8 +49,13 @@ __all__ = [
     "Step",
     "Table",
     "Thresholds",
+    "adapts",
     "concatenate",
     "constant",
+    "exports",
+    "find_adapter",
+    "find_export",
+    "find_framework",
     "find_lowering",
     "inverts",
     "label_values",

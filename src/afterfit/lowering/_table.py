@@ -259,6 +259,8 @@ class Regression:
     values: Var
     targets: int | None = None
     shape: tuple[int, ...] | None = None
+    last_operator: str = ""
+    """Of a network the operator that makes the answer: `Softmax` and `Sigmoid` make probabilities."""
 
     @property
     def sizes(self) -> tuple[int, ...]:

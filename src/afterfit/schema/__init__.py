@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from afterfit.schema._columns import ColumnData
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._infer import InferredColumn, InferredTable, infer_table
 from afterfit.schema._pack import pack_table
-from afterfit.schema._tables import is_arrays
-from afterfit.schema._tensors import as_numpy, groups_by_size, is_ragged, take_group
+from afterfit.schema._tables import is_arrays, open_table
+from afterfit.schema._tensors import as_numpy, groups_by_size, is_ragged, rows_of, take_group
 from afterfit.schema._types import (
     DTYPES,
     FLOAT_EXACT,
@@ -35,6 +36,7 @@ __all__ = [
     "Bounds",
     "Categories",
     "Column",
+    "ColumnData",
     "InferredColumn",
     "InferredTable",
     "InputName",
@@ -51,6 +53,8 @@ __all__ = [
     "infer_table",
     "is_arrays",
     "is_ragged",
+    "open_table",
     "pack_table",
+    "rows_of",
     "take_group",
 ]

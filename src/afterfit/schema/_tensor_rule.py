@@ -104,7 +104,9 @@ class TensorRule:
 
     def pack(self, values: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """What `read` returned for each row, as the input takes it."""
-        return rows_of(values) if self.ragged else np.stack(values)
+        if self.ragged:
+            return rows_of(values)
+        return np.stack(values) if values else np.empty((0, *self.shape), dtype=self.dtype)
 
     def vouch(self, values: NDArray[Any]) -> bool:
         """Whether all elements of an array of numbers or booleans are certainly accepted."""
