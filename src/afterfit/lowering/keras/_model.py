@@ -76,7 +76,7 @@ def _inputs(model: Any) -> tuple[list[str], Callable[[list[Any]], Any]]:
         ]
         return names, lambda tensors: tensors[0] if len(tensors) == 1 else tensors
     names = [value.name for value in inputs]
-    structure = model.input
+    structure = getattr(model, "input", None)
     if isinstance(structure, dict):
         keys = [next(key for key, value in structure.items() if value is one) for one in inputs]
         return keys, lambda tensors: dict(zip(keys, tensors, strict=True))
