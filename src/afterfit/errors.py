@@ -5,6 +5,7 @@ The tree::
     AfterfitError
     ├── ArgumentError                   a call that cannot be carried out as asked
     ├── SchemaError                     rows or tables that do not fit the schema; lists every mistake
+    │   └── TooManyRowsError            more rows at once than are taken
     ├── CaptureError                    a model that was not saved; nothing is left on disk
     │   ├── UnsupportedModelError       no exact lowering; names the estimator, its place, the way out
     │   ├── ParityError                 the graph and the model in memory part; names the first step
@@ -37,6 +38,7 @@ __all__ = [
     "OverloadedError",
     "ParityError",
     "SchemaError",
+    "TooManyRowsError",
     "UnsupportedModelError",
 ]
 
@@ -92,6 +94,10 @@ class SchemaError(AfterfitError, ValueError):
         if len(self.errors) > self.SHOWN:
             lines.append(f"  ... and {len(self.errors) - self.SHOWN} more in .errors")
         super().__init__("\n".join(lines))
+
+
+class TooManyRowsError(SchemaError):
+    """More rows at once than are taken; the rows themselves were not looked at."""
 
 
 class CaptureError(AfterfitError):

@@ -148,6 +148,14 @@ class Craft:
         change(document)
         return self.bundle(schema_json=encode_json(document))
 
+    def bounded(self, bounds: dict[str, float]) -> bytes:
+        """The bundle, of format 2, with bounds of the column of ages, which hold for its schema alone."""
+        document = json.loads(self.files["schema.json"])
+        change_column(bounds=bounds)(document)
+        content = encode_json(document)
+        stated = self.manifest(self.contents(schema_json=content), format=2)
+        return self.bundle(stated, schema_json=content)
+
     def golden(self, change: Callable[[dict[str, Any]], None]) -> bytes:
         first, *others = self.files["golden.jsonl"].splitlines(keepends=True)
         row = json.loads(first)
@@ -510,6 +518,7 @@ HOSTILE: list[tuple[Rule, str, Callable[[Craft], bytes]]] = [
     ("golden-invalid", "missing", lambda c: c.golden(lambda row: row["input"].update(member=None))),
     ("golden-invalid", "output", lambda c: c.golden(lambda row: row["output"].pop("prediction"))),
     ("golden-invalid", "shape", lambda c: c.golden(lambda row: row["output"].update(probabilities=[1.0]))),
+    ("golden-invalid", "bounds", lambda c: c.bounded({"exclusive_minimum": 100.0})),
     ("golden-invalid", "64 bits", lambda c: c.golden(lambda row: row["input"].update(account=2**63))),
     ("protobuf-malformed", "not protobuf", lambda c: c.bundle(model_onnx=b"\xff" * 20)),
     ("protobuf-malformed", "cut off", lambda c: c.bundle(model_onnx=c.files["model.onnx"][:-1])),

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 import spox.opset.ai.onnx.v21 as op
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression, SGDClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -210,6 +211,40 @@ def test_preprocessing_applied_by_hand_and_target_scaling_are_saved_with_the_mod
     expected = target.inverse_transform(bare.predict(features.transform(raw))[:, None]).ravel()
     assert np.abs(model.predict(raw) - expected).max() <= 1e-12 * np.abs(expected).max()
     assert model.task == "regression"
+
+
+@pytest.mark.parametrize("kept", [1, 2])
+def test_postprocess_may_change_the_number_of_targets(tmp_path: Path, kept: int):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(ROWS, 4))
+    targets = X @ rng.normal(size=(4, 3)) + rng.normal(size=(ROWS, 3))
+    projection = PCA(kept).fit(targets)
+    projected = projection.transform(targets)
+    bare = LinearRegression().fit(X, projected if kept > 1 else projected[:, 0])
+    model = afterfit.save(bare, tmp_path / "m.afit", X=X, postprocess=projection)
+    expected = projection.inverse_transform(bare.predict(2 * X).reshape(-1, kept))
+    np.testing.assert_allclose(model.predict(2 * X), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("off", [1e-9, -6e-8, 2.0**-52])
+def test_scales_within_float32_of_one_are_kept(tmp_path: Path, off: float):
+    """ONNX Runtime drops a scalar factor that float32 rounds to 1."""
+    X = np.linspace(1.0, 2.0, ROWS)[:, None]
+    for scaler in (StandardScaler(with_mean=False), MinMaxScaler()):
+        scaler.fit(X)
+        scaler.scale_ = np.array([1.0 + off])
+        model = afterfit.save(scaler, tmp_path / "m.afit", X=X)
+        np.testing.assert_array_equal(model.transform(X), scaler.transform(X))
+
+
+def test_text_that_ends_in_nul_is_told_from_text_that_does_not(tmp_path: Path):
+    frame = pd.DataFrame({"t": ["a\0", "a", "b", "a\0\0"] * 20}, dtype=object)
+    labels = np.array(["u\0", "u", "v", "u\0\0"] * 20, dtype=object)
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    pipeline = make_pipeline(encoder, LogisticRegression(C=100)).fit(frame, labels)
+    model = afterfit.save(pipeline, tmp_path / "m.afit", X=frame)
+    assert model.predict(frame).tolist() == pipeline.predict(frame).tolist()
+    assert model.predict(frame).tolist() == labels.tolist()
 
 
 def test_a_transformer_is_saved_and_transforms(frame: pd.DataFrame, tmp_path: Path):

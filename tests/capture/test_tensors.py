@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,7 +23,7 @@ from afterfit.capture._reference import Reference
 from afterfit.cli import cli
 from afterfit.errors import AuditError, SchemaError, UnsupportedModelError
 from afterfit.lowering import Regression, _registry, constant, public_name
-from afterfit.schema import infer_table
+from afterfit.schema import Bounds, infer_table
 from afterfit.serving import DataPlane
 from afterfit.serving.contracts import _native as native
 from afterfit.serving.contracts._openapi import openapi
@@ -44,7 +45,7 @@ class Scored:
 def lower_scored(estimator, X, context):
     tokens, image, age = X.blocks
     ids = context.read_tensor(estimator, tokens)
-    context.note_bounds(tokens, -10, 9)
+    context.note_bounds(tokens, Bounds(minimum=-10.0, maximum=9.0))
     looked_up = op.gather(constant(TABLE), ids)
     mean = op.reduce_mean(looked_up, constant([1], np.int64), keepdims=0)
     total = op.reduce_sum(context.read_tensor(estimator, image), constant([1, 2], np.int64), keepdims=0)
@@ -121,7 +122,16 @@ def test_requests_of_other_sizes_share_a_run(saved):
     async def ask():
         bodies = [json.dumps({"rows": [row]}).encode() for row in as_rows(X)]
         served = plane.models[model.name]
-        return await asyncio.gather(*(plane.answer_json(served, body, shape) for body in bodies))
+        asked = (
+            plane.answer(
+                served,
+                partial(served.decode_json, body),
+                lambda batch, ticket: shape(batch, ticket.start, ticket.stop),
+                size=len(body),
+            )
+            for body in bodies
+        )
+        return await asyncio.gather(*asked)
 
     try:
         answers = [json.loads(answer)["predictions"][0] for answer in asyncio.run(ask())]

@@ -1,30 +1,40 @@
-"""Freezes bundles of the present format, once for every released format: `python tests/compat/freeze.py`.
+"""Freezes bundles, once for every format: `python tests/compat/freeze.py FORMAT` writes those that are not there.
 
-What is frozen is never written again: later releases must go on reading these very bytes.
+What is frozen is never written again: later releases must go on reading these very bytes. `digests.json` has the
+SHA-256 of each.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
 from sklearn.impute import SimpleImputer
+from sklearn.kernel_approximation import AdditiveChi2Sampler
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    PowerTransformer,
+    SplineTransformer,
+    StandardScaler,
+)
 
 import afterfit
-from afterfit.bundle import FORMAT_VERSION
 
 ROWS = 120
+HERE = Path(__file__).parent
 
 
-def main() -> None:
-    folder = Path(__file__).parent / f"format{FORMAT_VERSION}"
-    folder.mkdir()
+def freeze_format_1(folder: Path) -> None:
     rng = np.random.default_rng(2026)
     frame = pd.DataFrame(
         {
@@ -46,15 +56,55 @@ def main() -> None:
         "forest": make_pipeline(columns, RandomForestClassifier(5, max_depth=4, random_state=0)),
     }
     for name, model in models.items():
-        afterfit.save(model.fit(frame, label), folder / f"{name}.afit", X=frame, metrics={"rows": ROWS})
+        freeze(folder / f"{name}.afit", model.fit(frame, label), frame, metrics={"rows": ROWS})
     number = frame[["age (years)", "income"]]
     boosted = HistGradientBoostingRegressor(max_iter=5, min_samples_leaf=5).fit(
         number, frame["income"].fillna(0)
     )
-    afterfit.save(boosted, folder / "boosted.afit", X=number)
+    freeze(folder / "boosted.afit", boosted, number)
     scaler = make_pipeline(SimpleImputer(), MinMaxScaler()).fit(number)
-    afterfit.save(scaler, folder / "scaler.afit", X=number)
+    freeze(folder / "scaler.afit", scaler, number)
 
+
+def freeze_format_2(folder: Path) -> None:
+    freeze_bounds(folder / "box_cox.afit")
+
+
+def freeze_bounds(path: Path) -> None:
+    """Columns with a bound that is not included, with one that is, with two, and with none."""
+    rng = np.random.default_rng(2026)
+    frame = pd.DataFrame(
+        {
+            "income": np.where(rng.random(ROWS) < 0.1, np.nan, rng.gamma(4.0, 9_000.0, ROWS)),
+            "visits": rng.poisson(3.0, ROWS) + 0.5,
+            "share": rng.random(ROWS),
+            "delay": rng.normal(size=ROWS),
+        }
+    )
+    columns = make_column_transformer(
+        (make_pipeline(SimpleImputer(), PowerTransformer("box-cox")), ["income"]),
+        (AdditiveChi2Sampler(), ["visits"]),
+        (SplineTransformer(extrapolation="error", n_knots=4), ["share"]),
+        (StandardScaler(), ["delay"]),
+    )
+    label = np.where(frame["visits"] + rng.normal(0, 1, ROWS) > 3, "leave", "stay")
+    freeze(path, make_pipeline(columns, LogisticRegression()).fit(frame, label), frame)
+
+
+def freeze(path: Path, model: Any, X: pd.DataFrame, **options: Any) -> None:
+    """Save a bundle that is not there yet, and note its digest."""
+    if path.exists():
+        return
+    path.parent.mkdir(exist_ok=True)
+    afterfit.save(model, path, X=X, **options)
+    digests = json.loads((HERE / "digests.json").read_text(encoding="utf-8"))
+    digests[f"{path.parent.name}/{path.name}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    text = json.dumps(dict(sorted(digests.items())), indent=2)
+    (HERE / "digests.json").write_text(text + "\n", encoding="utf-8")
+
+
+FREEZERS = {1: freeze_format_1, 2: freeze_format_2}
 
 if __name__ == "__main__":
-    main()
+    chosen = int(sys.argv[1])
+    FREEZERS[chosen](HERE / f"format{chosen}")

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterfit.errors import SchemaError
-from afterfit.schema import Categories, Column, RowDecoder, Schema, encode_text, pack_table
+from afterfit.schema import Bounds, Categories, Column, RowDecoder, Schema, encode_text, pack_table
 
 names = st.text(min_size=1, max_size=6) | st.sampled_from(
     ["a b", "Age (years)", "x:y", '"q"', "b\\s", "\x01"]
@@ -26,6 +26,12 @@ floats = st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([1.0
 anything = st.none() | st.booleans() | integers | floats | texts | st.just([1]) | st.just({"a": 1})
 
 GOOD = {"float": floats | integers, "integer": integers, "boolean": st.booleans(), "string": texts}
+
+LIMITS = (
+    Bounds(exclusive_minimum=0.0),
+    Bounds(minimum=-2.0, maximum=2.0**53),
+    Bounds(exclusive_maximum=2.5),
+)
 
 
 @st.composite
@@ -53,6 +59,7 @@ def columns(draw, name, position):
         position=position,
         categories=categories,
         range=bounds if kind == "float" else None,
+        bounds=draw(st.none() | st.sampled_from(LIMITS)) if kind in ("float", "integer") else None,
     )
 
 

@@ -112,9 +112,9 @@ def test_every_mistake_is_listed_with_its_place(value, expected):
     ("tokens", "expected"),
     [
         ([], [("a list of integers", "an empty list")]),
-        ([[1]], [("an integer", "a list at [0]")]),
-        ([10, 1.5], [("an integer from 0 to 9", "10 at [0]"), ("an integer", "1.5 at [1]")]),
-        ([0, -1], [("an integer from 0 to 9", "-1 at [1]")]),
+        ([[1]], [("an integer of at least 0 and at most 9", "a list at [0]")]),
+        ([10, 1.5], [("an integer of at least 0 and at most 9", "10 at [0]"), ("an integer of at least 0 and at most 9", "1.5 at [1]")]),
+        ([0, -1], [("an integer of at least 0 and at most 9", "-1 at [1]")]),
     ],
 )  # fmt: skip
 def test_tokens_keep_to_their_bounds(tokens, expected):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from afterfit.schema import Categories, Column, Output, RowDecoder, Schema
-from afterfit.serving import DataPlane, Limits
+from afterfit.serving import DataPlane, Limits, Policy
 from afterfit.serving._http import Application
 from afterfit.serving.contracts import NativeContract
 
@@ -54,10 +54,10 @@ class SpyModel:
     """
 
     task = "classification"
-    version = "0123456789ab"
 
-    def __init__(self, name: str = "spy", *, seconds: float = 0.0) -> None:
+    def __init__(self, name: str = "spy", *, seconds: float = 0.0, version: str = "0123456789ab") -> None:
         self.name = name
+        self.version = version
         self.seconds = seconds
         self.manifest = SimpleNamespace(
             name=name, description=None, framework={"name": "none", "version": "0", "model": "Spy"}
@@ -159,8 +159,19 @@ async def call(
     return Reply(start["status"], found, end["body"])
 
 
-def make_app(*models: Any, limits: Limits | None = None) -> Application:
-    app = Application(lambda: DataPlane(models, limits), lambda plane: [NativeContract(plane)])
+def make_app(
+    *models: Any,
+    limits: Limits | None = None,
+    policy: Policy | None = None,
+    gate: Any = None,
+    observer: Any = None,
+) -> Application:
+    app = Application(
+        lambda: DataPlane(models, limits, policy),
+        lambda plane: [NativeContract(plane)],
+        gate=gate,
+        observer=observer,
+    )
     app.start()
     return app
 

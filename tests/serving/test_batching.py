@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from afterfit.errors import OverloadedError
 from afterfit.serving._batching import Batcher
+from afterfit.serving._cost import RunCost
 
 
 class Echo:
@@ -209,3 +210,48 @@ def test_every_request_gets_its_own_rows_whatever_the_order(requests, max_rows, 
             assert f"{-1.0 - number}]" in str(outcome)
         else:
             assert outcome == [number * 100 + i for i in range(size)]
+
+
+def test_who_would_wait_longer_than_the_target_is_refused_at_once(executor):
+    echo = Echo()
+
+    async def main():
+        batcher = Batcher(echo, executor=executor, latency_target=0.5)
+        for rows, seconds in ((1, 0.1), (10, 1.0), (5, 0.5)):
+            batcher.cost.record(rows, seconds)
+        first = asyncio.ensure_future(ask(batcher, [1, 2]))
+        await asyncio.sleep(0)
+        assert batcher.waiting_rows == 2
+        with pytest.raises(OverloadedError, match=r"more than 0\.5 seconds"):
+            batcher.submit(pack([3, 4, 5, 6]), 4)
+        second = batcher.submit(pack([7]), 1)
+        return await first, (await second.answered()).arrays["prediction"][second.start]
+
+    assert asyncio.run(main()) == ([1, 2], 7)
+
+
+def test_runs_are_kept_short_enough_for_the_target(executor):
+    echo = Echo()
+
+    async def main():
+        batcher = Batcher(echo, executor=executor, latency_target=102.0, inline_rows=4)
+        for rows in (1, 10):
+            batcher.cost.record(rows, rows * 10.0)
+        return await asyncio.gather(*[ask(batcher, [i]) for i in range(9)])
+
+    assert asyncio.run(main()) == [[i] for i in range(9)]
+    assert len(echo.runs[0]) == 5
+
+
+def test_the_cost_of_runs_is_learned():
+    cost = RunCost()
+    assert cost.estimate(100) == 0
+    cost.record(10, 0.2)
+    assert cost.estimate(5) == pytest.approx(0.2)
+    assert cost.estimate(20) == pytest.approx(0.4)
+    for rows in (1, 50, 200, 3):
+        cost.record(rows, 0.1 + 0.01 * rows)
+    for rows in (1, 10, 1000):
+        assert cost.estimate(rows) == pytest.approx(0.1 + 0.01 * rows)
+    assert cost.rows_within(0.6, 1000) == 50
+    assert cost.rows_within(0.0, 1000) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from afterfit.errors import AfterfitError
 from afterfit.serving import Limits
-from afterfit.serving import _http as http
+from afterfit.serving import _body as reading
 from afterfit.serving._http import Application
 
 
@@ -56,7 +56,7 @@ def test_head_is_get_without_the_body(tools, spy_app):
         ([(b"content-type", b"text/csv")], 415),
         ([(b"content-type", b"application/x-www-form-urlencoded")], 415),
         ([(b"content-type", b"\xff\xfe")], 415),
-        ([(b"content-type", b"application/json"), (b"content-encoding", b"gzip")], 415),
+        ([(b"content-type", b"application/json"), (b"content-encoding", b"br")], 415),
     ],
 )
 def test_content_types(tools, spy_app, headers, status):
@@ -165,7 +165,7 @@ def test_a_client_that_leaves_gets_no_answer_and_nothing_is_held(tools, spy_app)
 
 
 def test_a_body_that_never_ends_times_out(tools, spy_app, monkeypatch):
-    monkeypatch.setattr(http, "BODY_SECONDS", 0.05)
+    monkeypatch.setattr(reading, "BODY_SECONDS", 0.05)
 
     async def main():
         first = [{"type": "http.request", "body": b"{", "more_body": True}]

@@ -35,7 +35,7 @@ def test_golden_rows_are_answered_as_the_model_answers_them(tools, toy_bundle, t
     assert reply.status == 200
     assert reply.headers[b"content-type"] == b"application/json"
     answer = reply.json
-    assert list(answer) == ["model", "version", "classes", "predictions", "probabilities"]
+    assert list(answer) == ["model", "version", "classes", "predictions", "probabilities", "warnings"]
     assert (answer["model"], answer["version"]) == ("toy", model.version)
     assert answer["classes"] == ["late", "on time"]
     assert answer["predictions"] == model.predict(inputs).tolist()
@@ -65,8 +65,8 @@ def test_several_models_each_answer_for_themselves(tools):
     app.stop()
 
 
-def test_two_models_of_one_name_are_refused(tools):
-    with pytest.raises(afterfit.ArgumentError, match="two bundles are called 'spy'"):
+def test_one_version_given_twice_is_refused(tools):
+    with pytest.raises(afterfit.ArgumentError, match="version 0123456789ab of 'spy' is given twice"):
         tools.make_app(tools.SpyModel(), tools.SpyModel())
 
 
@@ -139,8 +139,8 @@ def test_json_of_another_shape_is_422(tools, shared_app, body):
 def test_too_many_rows_are_refused(tools, shared_app):
     assert post(tools, shared_app, tools.rows(*[tools.row()] * 20)).status == 200
     reply = post(tools, shared_app, tools.rows(*[tools.row()] * 21))
-    assert reply.status == 422
-    assert "at most 20 rows" in reply.json["errors"][0]["expected"]
+    assert reply.status == 413
+    assert "21 rows, and at most 20 rows" in reply.json["detail"]
 
 
 def test_lone_surrogates_are_told_of_in_valid_json(tools, spy_app):

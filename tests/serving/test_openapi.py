@@ -5,6 +5,8 @@ import asyncio
 import pytest
 
 import afterfit
+from afterfit.schema import Bounds, Column
+from afterfit.serving.contracts._openapi import column_schema
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +76,19 @@ def test_rows_are_described_as_the_decoder_reads_them(document):
         ]["schema"],
     )["properties"]["rows"]["items"]["properties"]["kind"]
     assert kind["enum"] == ["a", "b"]
+
+
+def test_bounds_are_those_of_json_schema():
+    bounds = Bounds(exclusive_minimum=0.0, maximum=5.0)
+    column = Column(name="x", type="float", nullable=True, input="number", position=0, bounds=bounds)
+    number, missing = column_schema(column)["anyOf"]
+    assert missing == {"type": "null"}
+    assert number["anyOf"][0] == {"type": "number", "exclusiveMinimum": 0.0, "maximum": 5.0}
+    assert number["anyOf"][1] == {"enum": ["NaN"]}
+    column = Column(
+        name="x", type="integer", nullable=False, input="number", position=0, bounds=Bounds(minimum=1.0)
+    )
+    assert column_schema(column) == {"type": "integer", "minimum": 1.0}
 
 
 def resolve(document, schema):

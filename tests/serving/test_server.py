@@ -27,7 +27,7 @@ def environment():
 
 
 @contextmanager
-def running(*arguments):
+def running(*arguments, expect_complaints=False):
     """The URL of a server and its process, which is stopped at the end, and must say nothing on stderr."""
     with subprocess.Popen(
         [sys.executable, *COMMAND, *map(str, arguments), "--port", "0"],
@@ -47,7 +47,7 @@ def running(*arguments):
             rest, complaints = process.communicate(timeout=30)
             guard.cancel()
     assert rest == "", "more than one line on standard output"
-    assert complaints == ""
+    assert complaints == "" or expect_complaints
     assert process.returncode == 0
 
 
@@ -98,7 +98,7 @@ def test_a_body_above_the_limit_is_answered_though_it_is_not_kept(server, chunke
 def test_more_rows_than_the_limit_are_refused(server, golden):
     row = golden[0][0]
     assert httpx.post(f"{server[0]}/predict", json={"rows": [row] * 500}).status_code == 200
-    assert httpx.post(f"{server[0]}/predict", json={"rows": [row] * 501}).status_code == 422
+    assert httpx.post(f"{server[0]}/predict", json={"rows": [row] * 501}).status_code == 413
 
 
 def test_what_is_not_http_and_clients_that_leave_do_no_harm(server, golden):
@@ -205,7 +205,7 @@ def test_a_bundle_that_cannot_be_trusted_is_refused_before_anything_starts(toy_b
 
 
 def test_two_bundles_of_one_name_are_refused(toy_bundle):
-    assert "two bundles are called 'toy'" in serve_and_fail([toy_bundle, toy_bundle], port=0)
+    assert "are one version of 'toy'" in serve_and_fail([toy_bundle, toy_bundle], port=0)
 
 
 def test_an_address_that_is_taken_is_refused(toy_bundle, server):
@@ -249,3 +249,14 @@ def rename(source, target, name):
         entries=bundle.entries,
     )
     return target
+
+
+def test_metrics_add_up_over_workers(toy_bundle, golden):
+    row = golden[0][0]
+    with running(toy_bundle, "--workers", 2) as (url, _):
+        for _ in range(40):
+            assert httpx.post(f"{url}/predict", json={"rows": [row]}).status_code == 200
+        lines = httpx.get(f"{url}/metrics").text.splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    assert found['afterfit_requests_total{method="POST",route="/predict",status="200"}'] == "40"
+    assert found["afterfit_workers"] == "2"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from afterfit.bundle._audit import broken
@@ -60,7 +61,10 @@ def _restore_input(value: Any, column: Column, number: int) -> Any:
         raise _invalid(
             number, f"column {column.name[:100]!a}: {ascii(value)[:100]} is not of type {column.type}"
         )
-    return _restore(value, column.type)
+    restored = _restore(value, column.type)
+    if column.bounds is not None and not math.isnan(restored) and not column.bounds.admit(restored):
+        raise _invalid(number, f"column {column.name[:100]!a}: {restored} is not {column.bounds.in_words()}")
+    return restored
 
 
 def _restore_tensor(value: Any, column: Column, sizes: list[int], depth: int, number: int) -> Any:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.capture._labels import lower_labels
+from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
     TEXT,
     Block,
@@ -25,7 +27,7 @@ from afterfit.lowering import (
     constant,
     label_values,
 )
-from afterfit.schema import TENSOR_INPUT, Bounds, Categories, Column, LogicalType, Output
+from afterfit.schema import TENSOR_INPUT, Categories, Column, LogicalType, Output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,6 +69,7 @@ class LoweredModel:
 def build(arguments: dict[str, Var], results: dict[str, Var]) -> bytes:
     """Serialise a graph; deterministic for the same graph."""
     model = spox.build(arguments, results)
+    keep_factors_near_one(model)
     return bytes(model.SerializeToString(deterministic=True))
 
 
@@ -118,7 +121,10 @@ def _lower(
     context = Context(raw)
     lowered = _lower_steps(reference, _raw_table(table, members, arguments), context)
     outputs, results = _results(reference, lowered, context)
-    columns = tuple(_column(column, context, members, i) for i, column in enumerate(table.columns))
+    columns = tuple(
+        msgspec.structs.replace(_column(column, context, members, i), bounds=context.bounds.get(i))
+        for i, column in enumerate(table.columns)
+    )
     return LoweredModel(columns, outputs, arguments, results, lowered, context)
 
 
@@ -175,11 +181,10 @@ def _lower_steps(reference: Reference, raw: Table, context: Context) -> Lowered:
                 f"it reads a table, and the model answers each row with an array of sizes {list(lowered.sizes)}",
                 "Let the model flatten its answer",
             )
-        shape = constant([-1, lowered.targets or 1], np.int64)
-        inverted = context.invert(reference.postprocess, op.reshape(lowered.values, shape))
-    if lowered.targets is None:
-        inverted = op.reshape(inverted, constant([-1], np.int64))
-    return Regression(inverted, lowered.targets)
+        inverted = context.invert_answer(reference.postprocess, lowered)
+    if lowered.targets is None and inverted.targets == 1:
+        return Regression(op.reshape(inverted.values, constant([-1], np.int64)))
+    return inverted
 
 
 def _results(
@@ -261,7 +266,7 @@ def _column(column: InferredColumn, context: Context, members: dict[str, list[in
     elif column.categories is not None:
         categories = Categories(values=column.categories, open=True)
     if column.shape is not None:
-        return _tensor_column(column, context.bounds.get(index), place[0])
+        return _tensor_column(column, place[0])
     return Column(
         name=column.name,
         type=column.type or "any",
@@ -274,7 +279,7 @@ def _column(column: InferredColumn, context: Context, members: dict[str, list[in
     )
 
 
-def _tensor_column(column: InferredColumn, bounds: tuple[float, float] | None, place: str | None) -> Column:
+def _tensor_column(column: InferredColumn, place: str | None) -> Column:
     if column.type is None or place is None:
         return Column(name=column.name, type="any", nullable=True, input=None, position=None)
     return Column(
@@ -284,7 +289,6 @@ def _tensor_column(column: InferredColumn, bounds: tuple[float, float] | None, p
         input=place,
         position=0,
         range=None if column.range is None else (column.range[0], column.range[1]),
-        bounds=None if bounds is None else Bounds(minimum=bounds[0], maximum=bounds[1]),
         shape=column.shape,
     )
 

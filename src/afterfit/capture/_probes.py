@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from afterfit.capture._reference import Reference
-    from afterfit.schema import Column
+    from afterfit.schema import Bounds, Column
 
 ProbeKind = Literal["ordinary", "missing", "category", "extreme", "threshold"]
 
@@ -117,20 +117,10 @@ def _tensor_probes(frame: Any, position: int, column: Column) -> Iterator[Probe]
         cut = tuple(slice(1) if size == -1 else slice(None) for size in column.shape or ())
         yield Probe("extreme", base, ((position, sample[cut]),))
     if column.range is not None:
-        extremes = _extremes(
-            float(column.range[0]), float(column.range[1]), integral=column.type == "integer"
-        )
+        extremes = _extremes(column, float(column.range[0]), float(column.range[1]))
         for value in dict.fromkeys([*extremes, 0]):
-            if _within(value, column) and _holds(sample.dtype, value):
+            if (column.bounds is None or column.bounds.admit(value)) and _holds(sample.dtype, value):
                 yield Probe("extreme", base, ((position, np.full(sample.shape, value, sample.dtype)),))
-
-
-def _within(value: float, column: Column) -> bool:
-    bounds = column.bounds
-    if bounds is None:
-        return True
-    low, high = bounds.minimum, bounds.maximum
-    return (low is None or low <= value) and (high is None or value <= high)
 
 
 def _holds(dtype: np.dtype[Any], value: float) -> bool:
@@ -149,20 +139,53 @@ def _strange_values(column: Column) -> Iterator[Any]:
         if column.categories is not None and column.categories.values:
             yield f"{column.categories.values[0]} "
     elif column.range is not None:
-        yield from _extremes(
-            float(column.range[0]), float(column.range[1]), integral=column.type == "integer"
-        )
+        yield from _extremes(column, float(column.range[0]), float(column.range[1]))
 
 
-def _extremes(low: float, high: float, *, integral: bool) -> Iterator[Any]:
+def _extremes(column: Column, low: float, high: float) -> Iterator[Any]:
+    """Minimum, maximum, and a span beyond either or as far as the column's bounds reach."""
     if not (np.isfinite(low) and np.isfinite(high)):
         return
     span = (high - low) or 1.0
-    for value in (low, high, low - span, high + span):
-        if integral:
+    for value in (low, high, _inside(column, low - span, low), _inside(column, high + span, high)):
+        if column.type == "integer":
             yield int(value)
         elif np.isfinite(value):
             yield value
+
+
+def _inside(column: Column, value: float, seen: float) -> float:
+    """`value`, or the nearest to it within the column's bounds; near `seen` where a bound is not included.
+
+    Not one step from such a bound, since columns of float32 would round it onto the bound.
+    """
+    bounds = column.bounds
+    if bounds is None or bounds.admit(value):
+        return value
+    below = value < bounds.lowest
+    exclusive = bounds.exclusive_minimum if below else bounds.exclusive_maximum
+    if exclusive is None:
+        return bounds.lowest if below else bounds.highest
+    return float(round(seen)) if column.type == "integer" else exclusive + (seen - exclusive) / 1024
+
+
+def outside_probes(frame: Any, index: int, column: Column, bounds: Bounds) -> list[Probe]:
+    """Rows with column `index` outside of `bounds`: on them where they are not included, near and far."""
+    values: list[float] = []
+    for end, excluded, side in (
+        (bounds.lowest, bounds.exclusive_minimum, -1.0),
+        (bounds.highest, bounds.exclusive_maximum, 1.0),
+    ):
+        if np.isfinite(end):
+            size = max(abs(end), 1.0)
+            values += [end + side * size * step for step in (1e-3, 0.5, 1.0, 1e3)]
+            values += [] if excluded is None else [excluded]
+    probes = []
+    for number, value in enumerate(values):
+        away = np.floor if value < bounds.lowest else np.ceil
+        cell = int(away(value)) if column.type == "integer" else value
+        probes.append(Probe("extreme", _spread(row_count(frame), number), ((index, cell),)))
+    return probes
 
 
 def _spread(rows: int, index: int) -> int:

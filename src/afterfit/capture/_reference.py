@@ -64,8 +64,8 @@ class Reference:
         prediction = np.asarray(self._asked.predict(received))
         if self.postprocess is None:
             return prediction
-        columns = prediction.reshape(len(prediction), -1)
-        return np.asarray(self.postprocess.inverse_transform(columns)).reshape(prediction.shape)
+        inverted = np.asarray(self.postprocess.inverse_transform(prediction.reshape(len(prediction), -1)))
+        return inverted.reshape(prediction.shape) if inverted.size == prediction.size else inverted
 
 
 @contextmanager

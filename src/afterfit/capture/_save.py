@@ -22,6 +22,7 @@ from afterfit.capture._evidence import (
     training_entries,
 )
 from afterfit.capture._forgotten import check_columns, check_scale
+from afterfit.capture._forgotten_answers import check_answers
 from afterfit.capture._frames import gap_of, reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
 from afterfit.capture._probes import (
@@ -30,6 +31,7 @@ from afterfit.capture._probes import (
     all_missing_probe,
     golden_probes,
     missing_probes,
+    outside_probes,
     refused,
 )
 from afterfit.capture._progress import Stages, stages
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
 
     from afterfit.bundle import GoldenRow
     from afterfit.runtime import Model
-    from afterfit.schema import InferredTable, Packed
+    from afterfit.schema import Bounds, InferredTable, Packed
 
 _METHODS = {"prediction": "predict", "probabilities": "predict_proba", "transformed": "transform"}
 _STAGES = 7
@@ -113,6 +115,7 @@ def save(
         schema = _probed_schema(reference, lowered, frame, first_output)
         packed = pack_table(schema, X)
         check_scale(reference, lowered, packed, y)
+        check_answers(reference, lowered, frame, y)
         progress.begin("building the graph")
         graph = lowered.graph()
         proof = _prove(Replay(reference, lowered, schema, graph), frame, table, packed, progress)
@@ -185,7 +188,9 @@ def _check_answers(reference: Reference, frame: Any, output: str) -> None:
 
 
 def _probed_schema(reference: Reference, lowered: LoweredModel, frame: Any, output: str) -> Schema:
-    """The schema, each column nullable where the model has an answer for a missing value."""
+    """The schema, each column nullable where the model has an answer for a missing value, and within bounds where
+    it raises an error for every number outside of a function's domain.
+    """
     unsure = [
         probe
         for probe in missing_probes(frame, lowered.columns)
@@ -194,10 +199,28 @@ def _probed_schema(reference: Reference, lowered: LoweredModel, frame: Any, outp
     raising = {probe.cells[0][0] for probe in refused(reference, frame, unsure, output)}
     accepted = {probe.cells[0][0] for probe in unsure} - raising
     columns = tuple(
-        msgspec.structs.replace(column, nullable=True) if i in accepted else column
+        msgspec.structs.replace(
+            column,
+            nullable=column.nullable or i in accepted,
+            bounds=_probed_bounds(reference, lowered, i, frame, output),
+        )
         for i, column in enumerate(lowered.columns)
     )
     return Schema(columns=columns, outputs=lowered.outputs)
+
+
+def _probed_bounds(
+    reference: Reference, lowered: LoweredModel, index: int, frame: Any, output: str
+) -> Bounds | None:
+    """The bounds of a column: those that a lowering requires, and the domain of a function the model needs."""
+    column = lowered.columns[index]
+    domain = lowered.context.domains.get(index)
+    if domain is None or column.type not in ("float", "integer"):
+        return column.bounds
+    probes = outside_probes(frame, index, column, domain)
+    if len(refused(reference, frame, probes, output)) < len(probes):
+        return column.bounds
+    return domain if column.bounds is None else column.bounds.meet(domain)
 
 
 def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, progress: Stages) -> _Proof:

@@ -13,6 +13,7 @@ import numpy as np
 from afterfit.capture._graph import build
 from afterfit.capture._probes import Probe, evenly
 from afterfit.runtime import GraphSession
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,6 +75,7 @@ def _bracket(
     session = GraphSession(build(lowered.arguments, {"matrix": group.matrix}), threads=1)
     grid = _Grid(dtype, integral=column.type == "integer")
     width = max(float(span[1]) - float(span[0]), 1.0)
+    ends = _reachable(column.bounds or Bounds(), grid, float(span[0]) - width, float(span[1]) + width)
 
     def above(ordinals: NDArray[np.int64]) -> NDArray[np.bool_]:
         rows = {name: array[bases].copy() for name, array in packed.items()}
@@ -81,8 +83,7 @@ def _bracket(
         seen = session.run(rows, ["matrix"])["matrix"][:, group.position]
         return np.asarray(seen > np.asarray(values), dtype=np.bool_)
 
-    low = np.full(len(values), grid.ordinal(float(span[0]) - width))
-    high = np.full(len(values), grid.ordinal(float(span[1]) + width))
+    low, high = np.full(len(values), ends[0]), np.full(len(values), ends[1])
     at_low, at_high = above(low), above(high)
     for _ in range(_STEPS):
         middle = (low >> 1) + (high >> 1) + (low & high & 1)  # low + high may be beyond int64
@@ -93,6 +94,15 @@ def _bracket(
         for i in range(len(values))
         if at_low[i] != at_high[i] and high[i] - low[i] == 1
     ]
+
+
+def _reachable(bounds: Bounds, grid: _Grid, low: float, high: float) -> tuple[int, int]:
+    """The ordinals of the values from `low` to `high` that lie within the bounds of the column."""
+    first, last = grid.ordinal(max(low, bounds.lowest)), grid.ordinal(min(high, bounds.highest))
+    # A bound may be rounded to the other side of itself.
+    first += not bounds.admit(grid.scalar(np.int64(first)))
+    last -= not bounds.admit(grid.scalar(np.int64(last)))
+    return first, last
 
 
 class _Grid:

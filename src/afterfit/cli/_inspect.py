@@ -143,10 +143,10 @@ def _values_in_words(column: Column) -> str:
         values = column.categories.values
         kind = "others too" if column.categories.open else "no others"
         return f"{len(values):,} values, {kind}: {_list_shortened(values)}"
-    if column.range is not None:
-        low, high = column.range
-        return f"{_show(low)} to {_show(high)}"
-    return ""
+    words = [] if column.range is None else [f"{_show(column.range[0])} to {_show(column.range[1])}"]
+    if column.bounds is not None:
+        words.append(f"must be {column.bounds.in_words()}")
+    return "; ".join(words)
 
 
 def _list_shortened(values: tuple[Any, ...]) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import click
 
 
@@ -40,15 +42,38 @@ Examples:
     metavar="ROWS",
     help="Most rows of a request.",
 )
+@click.option(
+    "--on-unusual",
+    type=click.Choice(["warn", "error", "ignore"]),
+    default="warn",
+    show_default=True,
+    help="What to do about numbers out of the range of the training rows, and unseen categories.",
+)
+@click.option("--redact", is_flag=True, help="Never repeat a value that was sent, in any answer.")
+@click.option(
+    "--latency-target",
+    type=click.FloatRange(0, min_open=True),
+    metavar="SECONDS",
+    help="Refuse at once who would wait longer.",
+)
 def serve(
-    bundles: tuple[str, ...], *, host: str, port: int, workers: int, max_body: int, max_rows: int
+    bundles: tuple[str, ...],
+    *,
+    host: str,
+    port: int,
+    workers: int,
+    max_body: int,
+    max_rows: int,
+    on_unusual: Literal["warn", "error", "ignore"],
+    redact: bool,
+    latency_target: float | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
 
     Every BUNDLE is audited before anything starts. POST rows as {"rows": [{"column": value, ...}]} to
     /models/NAME/predict, or to /predict where there is one model. Open the address in a browser to try it.
     """
-    from afterfit.serving import Limits
+    from afterfit.serving import Limits, Policy
     from afterfit.serving import serve as run
 
     run(
@@ -57,6 +82,7 @@ def serve(
         port=port,
         workers=workers,
         limits=Limits(max_body=max_body, max_rows=max_rows),
+        policy=Policy(unusual=on_unusual, redact=redact, latency_target=latency_target),
         on_ready=lambda url: click.echo(
             f"Serving {len(bundles)} model{'s'[: len(bundles) > 1]} at {url} (Ctrl-C stops it)"
         ),

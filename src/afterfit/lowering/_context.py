@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spox import Var
 
     from afterfit.lowering._registry import Lowering
+    from afterfit.schema import Bounds
 
 ADVICE = (
     "Use one of the estimators listed in README.md under 'What is captured', "
@@ -91,13 +92,14 @@ class Context:
     def __init__(self, columns: Iterable[RawColumn]) -> None:
         self.columns = tuple(columns)
         self.learned: dict[int, Learned] = {}
-        self.bounds: dict[int, tuple[float, float]] = {}
         self.steps: list[Step] = []
         self.thresholds: list[Thresholds] = []
         self.read: set[int] = set()
         self.float32_sums: list[str] = []
         self.roundings: list[float] = []
         self.ties: list[Var] = []
+        self.bounds: dict[int, Bounds] = {}
+        self.domains: dict[int, Bounds] = {}
         self._path: list[str] = []
 
     @property
@@ -168,6 +170,15 @@ class Context:
             raise self.refuse(estimator, f"inverse_transform of {public_name(estimator)} has no lowering")
         return inversion(estimator, values, self)
 
+    def invert_answer(self, estimator: Any, answer: Regression) -> Regression:
+        """Lower `estimator.inverse_transform` of what a regressor answers, as `[N, targets]`.
+
+        There are as many targets as `estimator` was fitted on.
+        """
+        given = answer.targets or 1
+        values = op.reshape(answer.values, op.const([-1, given], dtype=np.int64))
+        return Regression(self.invert(estimator, values), getattr(estimator, "n_features_in_", given))
+
     def numbers(self, estimator: object, X: Table) -> Var:
         """All columns of `X` as one float64 tensor `[N, width]`; refuses text by the column's name."""
         for block in X.blocks:
@@ -194,12 +205,12 @@ class Context:
         self.note_read(block.origins)
         return block.var
 
-    def note_bounds(self, block: Block, low: float, high: float) -> None:
-        """Say that the elements of a tensor column must lie from `low` to `high`, such as positions in a table."""
+    def note_bounds(self, block: Block, bounds: Bounds) -> None:
+        """Say that the elements of a tensor column must lie within `bounds`, such as positions in a table."""
         for origin in block.origins:
             if origin is not None:
-                known = self.bounds.get(origin.column, (-math.inf, math.inf))
-                self.bounds[origin.column] = max(low, known[0]), min(high, known[1])
+                known = self.bounds.get(origin.column)
+                self.bounds[origin.column] = bounds if known is None else known.meet(bounds)
 
     def read_vector(self, estimator: object, block: Block) -> Var:
         """The one column of a block of width 1 as a tensor `[N]`, noting that the model reads it."""
@@ -246,6 +257,49 @@ class Context:
         else:
             both = tuple(value for value in known.values if value in found.values)
             self.learned[origin.column] = Learned(both, open=False)
+
+    def require(self, estimator: object, X: Table, bounds: Bounds) -> None:
+        """Say that `estimator` raises an error for every number of `X` outside `bounds`, NaN apart.
+
+        The schema then enforces them on the raw columns. Refuses where a column no longer holds raw values, and
+        nothing is known of what it holds.
+        """
+        for position in range(X.width):
+            block = X.column(position)
+            if all(map(bounds.admit, block.limits)):
+                continue
+            origin = block.origins[0]
+            if origin is None or not origin.verbatim:
+                raise self.refuse(
+                    estimator,
+                    f"it raises an error for numbers that are not {bounds.in_words()}, and the column "
+                    f"{self._name(block)} that it reads was computed by earlier steps",
+                    "Let it read the raw column, where the bound can be enforced, or clip the column just before it "
+                    "(MinMaxScaler(clip=True)), and fit again",
+                )
+            if self.columns[origin.column].dtype.kind == "b" and bounds.admit(0.0) and bounds.admit(1.0):
+                continue
+            outside = [value for value in origin.replaced if not bounds.admit(float(value))]
+            if outside:
+                raise self.refuse(
+                    estimator,
+                    f"it raises an error for numbers that are not {bounds.in_words()}, and missing values of the "
+                    f"column {self._name(block)} are spelled {outside[0]}",
+                    "Spell missing values as NaN in X, and fit again",
+                )
+            known = self.bounds.get(origin.column)
+            self.bounds[origin.column] = bounds if known is None else known.meet(bounds)
+
+    def note_domain(self, X: Table, bounds: Bounds) -> None:
+        """Say that a function of `X` is finite within `bounds` only.
+
+        Whether the model then raises an error depends on what reads it; `capture` asks the model. Columns that no
+        longer hold raw values are passed over.
+        """
+        for origin in X.origins:
+            if origin is not None and origin.verbatim and not origin.replaced:
+                known = self.domains.get(origin.column)
+                self.domains[origin.column] = bounds if known is None else known.meet(bounds)
 
     def note_thresholds(self, matrix: Var, X: Table, position: int, values: NDArray[np.float64]) -> None:
         """Say that a tree compares column `position` of `matrix`, built from `X`, with `values`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,8 @@ class Block:
     """Why nothing may read these columns, for raw columns of a kind that graphs do not hold."""
     shape: tuple[int, ...] | None = field(default=None)
     """Of a tensor column the sizes of a row's value, -1 where open; `Context.read_tensor` reads it, nothing else."""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """The numbers that these columns can only lie between, both included, NaN apart: those of a clipped column."""
 
     @property
     def width(self) -> int:
@@ -123,6 +126,7 @@ class Block:
             tuple(range(width)),
             np.dtype(dtype),
             tuple(origins) if origins is not None else (None,) * width,
+            limits=(0.0, 1.0) if isinstance(var, OneHot) else (-math.inf, math.inf),
         )
 
 
@@ -189,6 +193,10 @@ class Table:
         blocks = tuple(block if block.is_text else replace(block, dtype=joint) for block in self.blocks)
         return replace(self, blocks=blocks)
 
+    def within(self, low: float, high: float) -> Table:
+        """The table, whose numbers are known to lie between `low` and `high`, both included, or to be NaN."""
+        return replace(self, blocks=tuple(replace(block, limits=(low, high)) for block in self.blocks))
+
     @staticmethod
     def of(
         var: Var, width: int, dtype: Any = np.float64, origins: Sequence[Origin | None] | None = None
@@ -210,6 +218,7 @@ def concatenate(tables: Iterable[Table]) -> Table:
                 and last.source is block.source
                 and last.dtype == block.dtype
                 and last.refusal == block.refusal
+                and last.limits == block.limits
             ):
                 joined[-1] = replace(
                     last, picks=last.picks + block.picks, origins=last.origins + block.origins
@@ -301,7 +310,10 @@ def label_values(labels: NDArray[Any]) -> NDArray[Any]:
         return labels
     if labels.dtype.kind in "iu":
         return labels.astype(np.int64)
-    return labels.astype(np.float64 if labels.dtype.kind == "f" else np.str_)
+    if labels.dtype.kind == "f":
+        return labels.astype(np.float64)
+    # NumPy's own strings lose a NUL at their end.
+    return np.array([str(label) for label in labels.ravel()], dtype=object).reshape(labels.shape)
 
 
 Lowered = Table | Classification | Labels | Regression

@@ -26,6 +26,7 @@ from afterfit.schema._types import (
     decode_text,
     encode_text,
 )
+from afterfit.schema._unusual import UnusualValues
 
 __all__ = [
     "DTYPES",
@@ -46,6 +47,7 @@ __all__ = [
     "RowDecoder",
     "Scalar",
     "Schema",
+    "UnusualValues",
     "as_numpy",
     "decode_text",
     "encode_text",

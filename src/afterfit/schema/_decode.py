@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 import numpy as np
 
-from afterfit.errors import CellError, SchemaError
+from afterfit.errors import CellError, SchemaError, TooManyRowsError
 from afterfit.schema._fast import DoubtfulError, build_reader
 from afterfit.schema._mistakes import (
     BareWord,
@@ -79,8 +79,12 @@ class RowDecoder:
         if not rows:
             raise _body_error("at least one row", "no rows", "send one object for each row")
         if max_rows is not None and len(rows) > max_rows:
-            raise _body_error(
-                f"at most {max_rows:,} rows", f"{len(rows):,} rows", "send them in several requests"
+            raise TooManyRowsError(
+                [
+                    _body_cell(
+                        f"at most {max_rows:,} rows", f"{len(rows):,} rows", "send them in several requests"
+                    )
+                ]
             )
         try:
             return self._pack(rows)

@@ -13,7 +13,7 @@ from msgspec.structs import astuple
 
 from afterfit.schema._tensor_rule import TensorRule
 from afterfit.schema._types import FLOAT_EXACT, encode_text
-from afterfit.schema._values import FLOAT64_MAX, INT64_MAX, INT64_MIN, Rule
+from afterfit.schema._values import FLOAT64_MAX, Rule
 
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
@@ -53,61 +53,98 @@ def build_reader(
         # Colons inside nested strings would have to be counted.
         return None
     decode = _build_decoder(every, ignored)
-    if decode is None:
-        return None
-    first_text = len(numbers)
-    first_integer = first_text + len(texts)
-    first_tensor = first_integer + len(integers)
-    first_ignored = first_tensor + len(tensors)
-    nullable_text = any(rule.nullable for rule in texts)
-    row_colons = _count_colons(rule.column.name for rule in every)
-    ignored_colons = [_count_colons([name]) for name in ignored]
-    checks = [
-        ("integer" if rule.column.input == "integer" else "number", position, rule)
-        for group in (numbers, integers)
-        for position, rule in enumerate(group)
-        if rule.closed is not None
-    ]
+    return None if decode is None else _Reader(decode, numbers, texts, integers, tensors, ignored)
 
-    def repeats_a_key(body: bytes, rows: list[tuple[Any, ...]]) -> bool:
-        """Whether there are more colons than the keys and values found account for."""
-        count = 1 + row_colons * len(rows)
-        for row in rows:
-            count += sum(word.count(":") for word in row[first_text:first_integer] if word is not None)
-            for colons, raw in zip(ignored_colons, row[first_ignored:], strict=True):
-                if raw is not None:
-                    count += colons + bytes(raw).count(b":")
-        return body.count(b":") != count
 
-    def read(body: bytes, max_rows: int | None) -> Packed:
-        rows: list[tuple[Any, ...]] = [astuple(row) for row in decode(body).rows]
+class _Reader:
+    """What `build_reader` returns; a row holds numbers, texts, integers, tensors and ignored values, in this order."""
+
+    __slots__ = (
+        "_checks",
+        "_decode",
+        "_first_ignored",
+        "_first_integer",
+        "_first_tensor",
+        "_first_text",
+        "_ignored_colons",
+        "_nullable_text",
+        "_row_colons",
+        "_tensors",
+    )
+
+    def __init__(
+        self,
+        decode: Callable[[bytes], Any],
+        numbers: Sequence[Rule],
+        texts: Sequence[Rule],
+        integers: Sequence[Rule],
+        tensors: Mapping[str, TensorRule],
+        ignored: Sequence[str],
+    ) -> None:
+        self._decode = decode
+        self._first_text = len(numbers)
+        self._first_integer = self._first_text + len(texts)
+        self._first_tensor = self._first_integer + len(integers)
+        self._first_ignored = self._first_tensor + len(tensors)
+        self._tensors = tensors
+        self._nullable_text = any(rule.nullable for rule in texts)
+        scalars = (*numbers, *texts, *integers)
+        self._row_colons = _count_colons(rule.column.name for rule in scalars)
+        self._row_colons += _count_colons(rule.column.name for rule in tensors.values())
+        self._ignored_colons = [_count_colons([name]) for name in ignored]
+        self._checks = [
+            (name, position, rule)
+            for name, group in (("number", numbers), ("integer", integers))
+            for position, rule in enumerate(group)
+            if rule.closed is not None
+        ]
+
+    def __call__(self, body: bytes, max_rows: int | None) -> Packed:
+        rows: list[tuple[Any, ...]] = [astuple(row) for row in self._decode(body).rows]
         if not rows or (max_rows is not None and len(rows) > max_rows):
             raise DoubtfulError
         escapes = b"\\" in body
         # msgspec lets the last of repeated keys win, so colons are counted; an escaped one would hide.
         if (escapes and b"\\u003" in body) or (
-            body.count(b":") != 1 + row_colons * len(rows) and repeats_a_key(body, rows)
+            body.count(b":") != 1 + self._row_colons * len(rows) and self._repeats_a_key(body, rows)
         ):
             raise DoubtfulError
-        packed: Packed = {}
-        if first_text:
-            packed["number"] = np.array([row[:first_text] for row in rows], dtype=FLOAT64)
-        if texts:
-            words = [row[first_text:first_integer] for row in rows]
-            # U+001A can only come escaped, since JSON forbids control characters in strings.
-            if (nullable_text and any(None in row for row in words)) or (escapes and b"\\u001" in body):
-                words = [tuple(map(encode_text, row)) for row in words]
-            packed["text"] = np.array(words, dtype=OBJECT)
-        if integers:
-            packed["integer"] = np.array([row[first_integer:first_tensor] for row in rows], dtype=INT64)
-        for position, (name, tensor) in enumerate(tensors.items(), first_tensor):
-            packed[name] = _pack_nested(tensor, [row[position] for row in rows])
-        for name, position, rule in checks:
+        # U+001A can only come escaped, since JSON forbids control characters in strings.
+        packed = self._pack(rows, respell=escapes and b"\\u001" in body)
+        for name, position, rule in self._checks:
             if not rule.vouch(packed[name][:, position]).all():
                 raise DoubtfulError
         return packed
 
-    return read
+    def _repeats_a_key(self, body: bytes, rows: Sequence[tuple[Any, ...]]) -> bool:
+        """Whether there are more colons than the keys and values found account for."""
+        count = 1 + self._row_colons * len(rows)
+        for row in rows:
+            texts = row[self._first_text : self._first_integer]
+            count += sum(word.count(":") for word in texts if word is not None)
+            for colons, raw in zip(self._ignored_colons, row[self._first_ignored :], strict=True):
+                if raw is not None:
+                    count += colons + bytes(raw).count(b":")
+        return body.count(b":") != count
+
+    def _pack(self, rows: Sequence[tuple[Any, ...]], *, respell: bool) -> Packed:
+        """The rows by element type; `respell`: some text may begin with U+001A."""
+        first_text, first_integer = self._first_text, self._first_integer
+        packed: Packed = {}
+        if first_text:
+            packed["number"] = np.array([row[:first_text] for row in rows], dtype=FLOAT64)
+        if first_integer > first_text:
+            words = [row[first_text:first_integer] for row in rows]
+            if respell or (self._nullable_text and any(None in row for row in words)):
+                words = [tuple(map(encode_text, row)) for row in words]
+            packed["text"] = np.array(words, dtype=OBJECT)
+        if self._first_tensor > first_integer:
+            packed["integer"] = np.array(
+                [row[first_integer : self._first_tensor] for row in rows], dtype=INT64
+            )
+        for position, (name, tensor) in enumerate(self._tensors.items(), self._first_tensor):
+            packed[name] = _pack_nested(tensor, [row[position] for row in rows])
+        return packed
 
 
 def _scalar_rules(inputs: Mapping[str, Sequence[Rule | TensorRule]], name: str) -> list[Rule]:
@@ -170,11 +207,11 @@ def _field_type(rule: Rule | TensorRule) -> Any:
     elif kind == "boolean":
         accepted.append(bool)
     elif rule.column.input == "integer":
-        whole = msgspec.Meta(ge=max(int(rule.low), INT64_MIN), le=min(int(rule.high), INT64_MAX))
-        accepted.append(Annotated[int, whole])
+        accepted.append(Annotated[int, msgspec.Meta(ge=int(rule.low), le=int(rule.high))])
     elif kind == "integer":
         # The integer 2**53 + 1 is read as the float 2**53, so that float is not certainly good.
-        exact = msgspec.Meta(ge=1.0 - FLOAT_EXACT, le=FLOAT_EXACT - 1.0, multiple_of=1)
+        low, high = max(rule.low, 1 - FLOAT_EXACT), min(rule.high, FLOAT_EXACT - 1)
+        exact = msgspec.Meta(ge=float(low), le=float(high), multiple_of=1)
         accepted.append(Annotated[float, exact])
     else:
         low, high = max(rule.low, -FLOAT64_MAX), min(rule.high, FLOAT64_MAX)

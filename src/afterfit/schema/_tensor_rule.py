@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,32 +23,6 @@ if TYPE_CHECKING:
 _PLURAL = {"float": "numbers", "integer": "integers", "boolean": "booleans", "string": "strings"}
 
 
-class _Element(Rule):
-    """What an element of a value accepts: what an ordinary column of its type does, within its bounds."""
-
-    __slots__ = ()
-
-    def __init__(self, column: Column) -> None:
-        super().__init__(column)
-        bounds = column.bounds
-        if bounds is None:
-            return
-        if bounds.minimum is not None:
-            self.low = max(self.low, bounds.minimum)
-        if bounds.exclusive_minimum is not None:
-            self.low = max(self.low, math.nextafter(bounds.exclusive_minimum, math.inf))
-        if bounds.maximum is not None:
-            self.high = min(self.high, bounds.maximum)
-        if bounds.exclusive_maximum is not None:
-            self.high = min(self.high, math.nextafter(bounds.exclusive_maximum, -math.inf))
-
-    def _beyond(self, value: object) -> MisfitError:
-        if self.column.bounds is None:
-            return super()._beyond(value)
-        limit = f"{self.wanted} from {self.low:.15g} to {self.high:.15g}"
-        return MisfitError(limit, show(value), "the model has no answer for others")
-
-
 class TensorRule:
     """What one tensor column accepts, and how its values stand in the input of the graph.
 
@@ -65,7 +38,7 @@ class TensorRule:
         self.ragged = -1 in self.shape
         self.dtype = TENSOR_DTYPES[column.type]
         shared = "integer" if column.type == "integer" else "number"
-        self.element = _Element(msgspec.structs.replace(column, shape=None, input=shared, nullable=False))
+        self.element = Rule(msgspec.structs.replace(column, shape=None, input=shared, nullable=False))
         self.expected = self._describe(0)
         self.nullable = False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import msgspec
@@ -82,6 +83,50 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     exclusive_minimum: float | None = None
     maximum: float | None = None
     exclusive_maximum: float | None = None
+
+    @property
+    def lowest(self) -> float:
+        """The smallest float64 that lies within; `-inf` where there is no lower bound."""
+        least = -math.inf if self.minimum is None else self.minimum
+        if self.exclusive_minimum is None:
+            return least
+        return max(least, math.nextafter(self.exclusive_minimum, math.inf))
+
+    @property
+    def highest(self) -> float:
+        """The largest float64 that lies within; `inf` where there is no upper bound."""
+        most = math.inf if self.maximum is None else self.maximum
+        if self.exclusive_maximum is None:
+            return most
+        return min(most, math.nextafter(self.exclusive_maximum, -math.inf))
+
+    def admit(self, value: float) -> bool:
+        """Whether the number lies within; NaN does not."""
+        return self.lowest <= value <= self.highest
+
+    def meet(self, other: Bounds) -> Bounds:
+        """The bounds of the numbers that lie within both. Commutative, associative and idempotent."""
+        low = self if self.lowest >= other.lowest else other
+        high = self if self.highest <= other.highest else other
+        return Bounds(
+            minimum=low.minimum,
+            exclusive_minimum=low.exclusive_minimum,
+            maximum=high.maximum,
+            exclusive_maximum=high.exclusive_maximum,
+        )
+
+    def in_words(self) -> str:
+        """What a number must be, such as `greater than 0 and at most 1`."""
+        stated = (
+            ("at least", self.minimum),
+            ("greater than", self.exclusive_minimum),
+            ("at most", self.maximum),
+            ("less than", self.exclusive_maximum),
+        )
+        return " and ".join(
+            f"{word} {int(bound) if bound.is_integer() and abs(bound) < FLOAT_EXACT else bound}"
+            for word, bound in ((word, float(bound)) for word, bound in stated if bound is not None)
+        )
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

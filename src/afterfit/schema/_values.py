@@ -56,7 +56,15 @@ class Rule:
         # int64 has no missing value.
         self.nullable = column.nullable and column.input != "integer"
         self.missing: float | str = MISSING_TEXT if column.type == "string" else math.nan
-        self.low, self.high = self._bounds(column)
+        self.low, self.high = self._limits(column)
+        bounds = column.bounds
+        if bounds is not None:
+            # An integer is compared with integers, so that those beyond 2**53 are not rounded.
+            up, down = (math.ceil, math.floor) if column.type == "integer" else (float, float)
+            if not math.isinf(bounds.lowest):
+                self.low = max(self.low, up(bounds.lowest))
+            if not math.isinf(bounds.highest):
+                self.high = min(self.high, down(bounds.highest))
         self.closed: frozenset[Any] | None = None
         if column.categories is not None and not column.categories.open:
             self.closed = frozenset(self._pack_category(value) for value in column.categories.values)
@@ -64,7 +72,7 @@ class Rule:
         self.expected = self.wanted + (" or null" if self.nullable else "")
 
     @staticmethod
-    def _bounds(column: Column) -> tuple[float, float]:
+    def _limits(column: Column) -> tuple[float, float]:
         if column.type == "integer":
             if column.input == "integer":
                 return INT64_MIN, INT64_MAX
@@ -84,10 +92,12 @@ class Rule:
         if self.closed is not None and categories is not None:
             return f"one of {name_list(categories.values)}"
         kind = self.column.type
-        if kind == "float":
-            return "a number"
-        if kind == "integer":
-            return "an integer"
+        if kind in {"float", "integer"}:
+            noun = "a number" if kind == "float" else "an integer"
+            if self.column.bounds is None:
+                return noun
+            words = self.column.bounds.in_words()
+            return f"{noun} of {words}" if words.startswith("at ") else f"{noun} {words}"
         return "true or false" if kind == "boolean" else "a string"
 
     def read(self, value: object) -> Any:
@@ -194,6 +204,9 @@ class Rule:
         return MisfitError(self.expected, show(value), fix, value, categories)
 
     def _beyond(self, value: object) -> MisfitError:
+        bounds = self.column.bounds
+        if bounds is not None and isinstance(value, int | float) and not bounds.admit(value):
+            return MisfitError(self.expected, show(value), "the model has no answer for other numbers")
         if self.column.type == "integer":
             if self.column.input == "integer":
                 limit, fix = "an integer of 64 bits", "send it without a point or exponent, within 64 bits"
@@ -243,10 +256,10 @@ class Rule:
         low, high = self.low, self.high
         floating = numbers.dtype.kind == "f"
         if floating and self.column.type == "integer":
-            low, high = 1 - FLOAT_EXACT, FLOAT_EXACT - 1
+            low, high = max(low, 1 - FLOAT_EXACT), min(high, FLOAT_EXACT - 1)
         if numbers.dtype.kind == "u":
             low = max(low, 0)
-        if self.column.type == "float" and not floating:
+        if self.column.type == "float" and not floating and self.column.bounds is None:
             good = np.ones(numbers.shape, dtype=np.bool_)
         else:
             good = (numbers >= low) & (numbers <= high)

@@ -9,6 +9,7 @@ and share the next run.
 from __future__ import annotations
 
 import asyncio
+import math
 from functools import partial
 from time import perf_counter
 from types import coroutine
@@ -17,38 +18,48 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.errors import OverloadedError
+from afterfit.serving._cost import RunCost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from concurrent.futures import Executor
 
     from afterfit.schema import Packed
+    from afterfit.serving._meters import ModelMeter
 
     Arrays = dict[str, np.ndarray[Any, Any]]
     Run = Callable[[Packed], Arrays]
+    Inspect = Callable[[Packed], bool]
 
 
 class Batch:
     """What one run of the model answered: `arrays`, output name to array, first axis the rows.
 
-    `shaped` is where a contract keeps what it made of all rows, once for everyone who shares the run.
+    `unusual`: whether a row that shares the run holds a value the model has not seen. `shaped` is where a
+    contract keeps what it made of all rows, once for everyone who shares the run.
     """
 
-    __slots__ = ("arrays", "shaped")
+    __slots__ = ("arrays", "shaped", "unusual")
 
-    def __init__(self, arrays: Arrays) -> None:
+    def __init__(self, arrays: Arrays, *, unusual: bool) -> None:
         self.arrays = arrays
+        self.unusual = unusual
         self.shaped: dict[object, Any] = {}
 
 
 class Ticket:
-    """One request's place in the queue, and then its answer: rows `start` to `stop` of `batch`."""
+    """One request's place in the queue, and then its answer: rows `start` to `stop` of `batch`.
 
-    __slots__ = ("batch", "error", "packed", "rows", "start", "stop", "waiter")
+    `deadline`: the time on `perf_counter`'s clock by which its run must have begun.
+    """
 
-    def __init__(self, packed: Packed, rows: int) -> None:
+    __slots__ = ("batch", "deadline", "error", "packed", "rows", "start", "stop", "submitted", "waiter")
+
+    def __init__(self, packed: Packed, rows: int, deadline: float = math.inf) -> None:
         self.packed = packed
         self.rows = rows
+        self.deadline = deadline
+        self.submitted = perf_counter()
         self.batch: Batch | None = None
         self.error: Exception | None = None
         self.waiter: asyncio.Future[None] | None = None
@@ -82,11 +93,16 @@ def _end_of_turn() -> Generator[None, None, None]:
 class Batcher:
     """Joins the rows of requests into runs of one model.
 
-    `run` maps packed rows to arrays and must treat rows independently. `max_rows`: a run takes requests, in
-    the order of arrival, until one more would pass this many rows; a single request may be larger.
-    `max_waiting_rows`: where more rows would wait, `OverloadedError` is raised, so memory is bounded.
-    `executor`: where runs go that would hold up the event loop: those of more than `inline_rows` rows, and
-    those of a model whose last run took longer than `slow_seconds`. One run is under way at a time.
+    `run` maps packed rows to arrays and must treat rows independently; `inspect` tells whether any of the packed
+    rows is unusual. `max_rows`: a run takes requests, in the order of arrival, until one more would pass this
+    many rows; a single request may be larger. `max_waiting_rows`: where more rows would wait, `OverloadedError`
+    is raised, so memory is bounded. `executor`: where runs go that would hold up the event loop: those of more
+    than `inline_rows` rows, and those that past runs say will take longer than `slow_seconds`. One run is under
+    way at a time.
+
+    `latency_target`, in seconds: a request that would wait longer than that for its answer is refused at once with
+    `OverloadedError`, and runs are kept so short that they take half of it at most. A request whose `deadline`
+    has passed when its turn comes is refused without being run. `meter` counts runs and refusals.
 
     Laws: a request is answered with its own rows, whatever the order of arrival and of answering. If a joint
     run raises, each of its requests is run alone, so that only those at fault see an error.
@@ -97,47 +113,71 @@ class Batcher:
         run: Run,
         *,
         executor: Executor,
+        inspect: Inspect | None = None,
         max_rows: int = 1024,
         max_waiting_rows: int = 100_000,
         inline_rows: int = 256,
         slow_seconds: float = 0.02,
+        latency_target: float | None = None,
+        meter: ModelMeter | None = None,
     ) -> None:
         self._run = run
         self._executor = executor
+        self._inspect = inspect
         self._max_rows = max_rows
         self._max_waiting_rows = max_waiting_rows
         self._inline_rows = inline_rows
         self._slow_seconds = slow_seconds
+        self._latency_target = latency_target
+        self._meter = meter
         self._waiting: list[Ticket] = []
         self._waiting_rows = 0
+        self._earliest_deadline = math.inf
         self._is_busy = False
-        self._is_slow = False
+        self.cost = RunCost()
 
     @property
     def waiting_rows(self) -> int:
         """Rows that wait for a run."""
         return self._waiting_rows
 
-    def submit(self, packed: Packed, rows: int) -> Ticket:
+    def submit(self, packed: Packed, rows: int, deadline: float = math.inf) -> Ticket:
         """Line `rows` packed rows up for the next run; `await ticket.answered()` gives what it answers.
 
-        Raises OverloadedError where too many rows wait already.
+        Raises OverloadedError where too many rows wait already, or where they would take too long.
         """
         waiting = self._waiting_rows + rows
-        if waiting > self._max_waiting_rows and self._waiting:
-            raise OverloadedError(f"{self._waiting_rows} rows wait for the model already")
+        if self._waiting:
+            if waiting > self._max_waiting_rows:
+                raise self._shed(f"{self._waiting_rows} rows wait for the model already")
+            if self._latency_target is not None and self.cost.estimate(waiting) > self._latency_target:
+                raise self._shed(
+                    f"{self._waiting_rows} rows wait already, and an answer would take more than "
+                    f"{self._latency_target:g} seconds"
+                )
         self._waiting_rows = waiting
-        ticket = Ticket(packed, rows)
+        ticket = Ticket(packed, rows, deadline)
+        self._earliest_deadline = min(self._earliest_deadline, deadline)
         self._waiting.append(ticket)
         if not self._is_busy:
             self._is_busy = True
             asyncio.get_running_loop().call_soon(self._flush)
         return ticket
 
+    def _shed(self, reason: str) -> OverloadedError:
+        if self._meter is not None:
+            self._meter.shed()
+        return OverloadedError(reason)
+
     def _flush(self) -> None:
-        tickets, rows = self._take()
         loop = asyncio.get_running_loop()
-        if self._is_slow or rows > self._inline_rows:
+        if self._earliest_deadline < math.inf:
+            self._drop_late(perf_counter())
+        tickets, rows = self._take()
+        if not tickets:
+            self._continue(loop)
+            return
+        if rows > self._inline_rows or self.cost.estimate(rows) > self._slow_seconds:
             run = loop.run_in_executor(self._executor, self._answer, tickets)
             run.add_done_callback(partial(self._finish, loop, tickets))
             return
@@ -146,6 +186,18 @@ class Batcher:
             if ticket.waiter is not None or errors:
                 ticket.settle(errors.get(ticket))
         self._continue(loop)
+
+    def _drop_late(self, now: float) -> None:
+        """Refuse the waiting requests whose time has run out."""
+        late = [ticket for ticket in self._waiting if ticket.deadline < now]
+        if late:
+            self._waiting = [ticket for ticket in self._waiting if ticket.deadline >= now]
+            self._waiting_rows -= sum(ticket.rows for ticket in late)
+            for ticket in late:
+                ticket.settle(
+                    OverloadedError("the time that the request allowed ran out before its turn came")
+                )
+        self._earliest_deadline = min((ticket.deadline for ticket in self._waiting), default=math.inf)
 
     def _finish(
         self,
@@ -170,13 +222,16 @@ class Batcher:
 
     def _take(self) -> tuple[list[Ticket], int]:
         """The first requests in line that make one run, and their rows."""
-        if self._waiting_rows <= self._max_rows:
+        most = self._max_rows
+        if self._latency_target is not None and self._waiting_rows > self._inline_rows:
+            most = self.cost.rows_within(self._latency_target / 2, most)
+        if self._waiting_rows <= most:
             tickets, rows = self._waiting, self._waiting_rows
             self._waiting, self._waiting_rows = [], 0
             return tickets, rows
         count = rows = 0
         for ticket in self._waiting:
-            if count and rows + ticket.rows > self._max_rows:
+            if count and rows + ticket.rows > most:
                 break
             rows += ticket.rows
             count += 1
@@ -196,8 +251,11 @@ class Batcher:
             for ticket in tickets:
                 errors |= self._answer([ticket])
             return errors
-        finally:
-            self._is_slow = perf_counter() - started > self._slow_seconds
+        seconds = perf_counter() - started
+        rows = sum([ticket.rows for ticket in tickets])
+        self.cost.record(rows, seconds)
+        if self._meter is not None:
+            self._meter.ran(tickets, rows, started, seconds)
         return {}
 
     def _answer_joined(self, tickets: list[Ticket]) -> None:
@@ -205,7 +263,8 @@ class Batcher:
         if len(tickets) > 1:
             packed = {name: np.concatenate([ticket.packed[name] for ticket in tickets]) for name in packed}
         rows = sum([ticket.rows for ticket in tickets])
-        batch = Batch(self._run(packed))
+        unusual = self._inspect is not None and self._inspect(packed)
+        batch = Batch(self._run(packed), unusual=unusual)
         for name, array in batch.arrays.items():
             if len(array) != rows:
                 raise RuntimeError(f"the model answered {len(array)} rows of {name!r} for {rows} rows")

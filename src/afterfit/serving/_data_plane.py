@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from afterfit.errors import ArgumentError, OverloadedError
+from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaError, TooManyRowsError
+from afterfit.schema import UnusualValues
 from afterfit.serving._batching import Batcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from afterfit.runtime import Model
+    from afterfit.schema import Packed
     from afterfit.serving._batching import Batch, Ticket
+    from afterfit.serving._meters import ModelMeter, ServerMeter
 
 _T = TypeVar("_T")
 
@@ -24,6 +29,9 @@ INLINE_BODY = 32 * 1024
 
 INLINE_ROWS = 256
 """Rows: a longer answer is shaped in a thread."""
+
+MAX_NOTICES = 100
+"""Warnings of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,70 +48,206 @@ class Limits:
     max_held_bytes: int = 128 * 1024 * 1024
 
 
-class ServedModel:
-    """A model and the queue before it."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How one server treats the rows it is sent.
 
-    def __init__(self, model: Model, batcher: Batcher) -> None:
+    `unusual`: what becomes of values outside what the training rows had: the answer says so in its warnings, or
+    they are errors, or nobody looks. `redact`: no answer repeats a value, or an unknown name, that was sent.
+    `latency_target`: seconds; who would wait longer is refused at once.
+    """
+
+    unusual: Literal["warn", "error", "ignore"] = "warn"
+    redact: bool = False
+    latency_target: float | None = None
+
+
+class ServedModel:
+    """One version of a model, the queue before it, and what its rows are held to."""
+
+    def __init__(
+        self, model: Model, batcher: Batcher, policy: Policy, max_rows: int, meter: ModelMeter | None
+    ) -> None:
         self.model = model
         self.batcher = batcher
-        self.decode_json = model.decoder.decode_json
+        self.policy = policy
+        self.meter = meter
+        self._max_rows = max_rows
+        self._decode_json = model.decoder.decode_json
+        self._unusual = UnusualValues(model.schema)
+
+    def decode_json(self, body: bytes) -> Packed:
+        """The packed rows of a JSON body. Raises SchemaError for rows that do not fit."""
+        return self.admit(self._decode_json(body, max_rows=self._max_rows))
+
+    def admit(self, packed: Packed) -> Packed:
+        """Packed rows, unless unusual values are errors here and there are some: SchemaError then.
+
+        Raises TooManyRowsError where a body that is no JSON held more rows than are taken.
+        """
+        rows = row_count(packed)
+        if rows > self._max_rows:
+            expected, got = f"at most {self._max_rows:,} rows", f"{rows:,} rows"
+            raise TooManyRowsError([CellError(None, None, expected, got, "send them in several requests")])
+        if self.policy.unusual == "error" and self._unusual.is_any(packed):
+            found = self._unusual.find(packed, MAX_NOTICES + 1)
+            raise SchemaError(found[:MAX_NOTICES], truncated=len(found) > MAX_NOTICES)
+        return packed
+
+    def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
+        """Line packed rows up for the next run; `decoding` seconds went into them.
+
+        Must be called on the event loop. Raises OverloadedError where too much waits.
+        """
+        if self.meter is not None:
+            self.meter.decode.observe(decoding)
+        return self.batcher.submit(packed, row_count(packed), deadline)
+
+    def find_unusual(self, packed: Packed) -> list[CellError]:
+        """What of the rows is unusual, as warnings: by row and column, the first `MAX_NOTICES`."""
+        if self.policy.unusual == "ignore":
+            return []
+        found = self._unusual.find(packed, MAX_NOTICES)
+        if self.meter is not None:
+            self.meter.unusual(found)
+        return self.explain(found)
+
+    def explain_invalid(self, error: SchemaError) -> list[CellError]:
+        """The mistakes of rows that do not fit, counted, in the words that this server may answer with."""
+        if self.meter is not None:
+            self.meter.invalid(error.errors)
+        return self.explain(error.errors)
+
+    def explain(self, errors: Iterable[CellError]) -> list[CellError]:
+        """Mistakes in the words that this server may answer with: without any value, where it redacts."""
+        if not self.policy.redact:
+            return list(errors)
+        known = {column.name for column in self.model.schema.columns}
+        return [
+            CellError(
+                error.row,
+                error.column if error.column in known else None,
+                error.expected,
+                "a value that is not shown",
+                "compare it with what is expected",
+            )
+            for error in errors
+        ]
+
+
+def _timed(work: Callable[[], _T]) -> tuple[_T, float]:
+    """What `work` returns, and the seconds it took."""
+    started = perf_counter()
+    result = work()
+    return result, perf_counter() - started
+
+
+def row_count(packed: Packed) -> int:
+    """How many rows are packed."""
+    return len(next(iter(packed.values())))
 
 
 class DataPlane:
-    """Models by name, answering rows.
+    """Models by name and version, answering rows.
 
     Must be used from one event loop. A request that fails (SchemaError, OverloadedError) changes nothing for
-    the others; nothing is remembered between requests.
+    the others; nothing is remembered between requests. Of several versions of one name the last is the one that
+    answers where no version is named.
     """
 
-    def __init__(self, models: Iterable[Model], limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        models: Iterable[Model],
+        limits: Limits | None = None,
+        policy: Policy | None = None,
+        meter: ServerMeter | None = None,
+    ) -> None:
         self.limits = limits or Limits()
+        self.policy = policy or Policy()
+        self.meter = meter
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="afterfit")
         self._held_bytes = 0
-        served: dict[str, ServedModel] = {}
-        for model in models:
-            if model.name in served:
-                other = served[model.name].model
-                raise ArgumentError(
-                    f"two bundles are called {model.name!r} (versions {other.version} and {model.version}); "
-                    "serve one of them, or save one under another name"
-                )
-            served[model.name] = ServedModel(model, self._batcher(model))
-        self.models: Mapping[str, ServedModel] = served
+        self.versions: Mapping[str, Mapping[str, ServedModel]] = {}
+        self.models: Mapping[str, ServedModel] = {}
+        self.replace(models)
 
-    def _batcher(self, model: Model) -> Batcher:
-        return Batcher(
+    def replace(self, models: Iterable[Model]) -> None:
+        """Serve these models from now on.
+
+        Requests under way are answered by the model they came for. A version that was served before keeps its
+        queue. Raises ArgumentError where one version is given twice; nothing is changed then.
+        """
+        versions: dict[str, dict[str, ServedModel]] = {}
+        for model in models:
+            of_name = versions.setdefault(model.name, {})
+            if model.version in of_name:
+                raise ArgumentError(f"version {model.version} of {model.name!r} is given twice; give it once")
+            served = self.versions.get(model.name, {}).get(model.version)
+            of_name[model.version] = served or self._serve(model)
+        for one in self._all():
+            if one.meter is not None and one.model.version not in versions.get(one.model.name, {}):
+                one.meter.served.set(0)
+        self.versions = versions
+        self.models = {name: list(of_name.values())[-1] for name, of_name in versions.items()}
+        self.refresh_gauges()
+
+    def refresh_gauges(self) -> None:
+        """Bring what is shown of the present, rather than counted, up to date."""
+        if self.meter is None:
+            return
+        self.meter.refresh()
+        for served in self._all():
+            if served.meter is not None:
+                served.meter.served.set(1)
+                served.meter.waiting.set(served.batcher.waiting_rows)
+
+    def _serve(self, model: Model) -> ServedModel:
+        look = self.policy.unusual == "warn"
+        meter = None
+        if self.meter is not None:
+            names = [column.name for column in model.schema.columns]
+            meter = self.meter.model(model.name, model.version, names)
+        batcher = Batcher(
             model.run,
             executor=self._executor,
+            inspect=UnusualValues(model.schema).is_any if look else None,
             max_waiting_rows=self.limits.max_waiting_rows,
             inline_rows=INLINE_ROWS,
+            latency_target=self.policy.latency_target,
+            meter=meter,
         )
+        return ServedModel(model, batcher, self.policy, self.limits.max_rows, meter)
 
-    def submit_json(self, served: ServedModel, body: bytes) -> Ticket:
-        """Validate the rows of a short JSON body and line them up for the next run.
+    def _all(self) -> list[ServedModel]:
+        return [served for of_name in self.versions.values() for served in of_name.values()]
 
-        Raises SchemaError for rows that do not fit and OverloadedError where too much waits.
-        """
-        packed = served.decode_json(body, max_rows=self.limits.max_rows)
-        return served.batcher.submit(packed, len(next(iter(packed.values()))))
-
-    async def answer_json(
-        self, served: ServedModel, body: bytes, shape: Callable[[Batch, int, int], _T]
+    async def answer(
+        self,
+        served: ServedModel,
+        decode: Callable[[], Packed],
+        shape: Callable[[Batch, Ticket], _T],
+        *,
+        size: int,
+        deadline: float = math.inf,
     ) -> _T:
-        """Answer the rows of a JSON body of any length, put into a contract's words by `shape`.
+        """Answer the rows that `decode` makes of a body of `size` bytes, put into a contract's words by `shape`.
 
-        `shape` must be pure; it is given rows `start` to `stop` of a batch. Whatever would take long is done
-        in a thread. Raises SchemaError for rows that do not fit and OverloadedError where too much waits.
+        Both must be pure. Whatever would take long is done in a thread. Raises SchemaError for rows that do not
+        fit and OverloadedError where too much waits, or where the model's turn comes after `deadline`.
         """
-        loop = asyncio.get_running_loop()
-        decode = partial(served.decode_json, body, max_rows=self.limits.max_rows)
-        packed = decode() if len(body) <= INLINE_BODY else await loop.run_in_executor(self._executor, decode)
-        rows = len(next(iter(packed.values())))
-        ticket = served.batcher.submit(packed, rows)
+        timed = partial(_timed, decode)
+        packed, decoding = timed() if size <= INLINE_BODY else await self.in_thread(timed)
+        ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
-        if rows <= INLINE_ROWS:
-            return shape(batch, ticket.start, ticket.stop)
-        return await loop.run_in_executor(self._executor, shape, batch, ticket.start, ticket.stop)
+        write = partial(_timed, partial(shape, batch, ticket))
+        answer, writing = write() if ticket.rows <= INLINE_ROWS else await self.in_thread(write)
+        if served.meter is not None:
+            served.meter.write.observe(writing)
+        return answer
+
+    async def in_thread(self, work: Callable[[], _T]) -> _T:
+        """Do what takes long beside the event loop."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work)
 
     def reserve(self, size: int) -> None:
         """Count `size` bytes of a long body as held. Raises OverloadedError where that is too much.

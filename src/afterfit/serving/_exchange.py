@@ -4,20 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping, Sequence
+    from collections.abc import Awaitable, Iterable, Mapping, MutableMapping, Sequence
 
     from afterfit.errors import CellError, OverloadedError
+
+    Scope = MutableMapping[str, Any]
 
 Headers = list[tuple[bytes, bytes]]
 
 JSON = (b"content-type", b"application/json")
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
 RETRY_SECONDS = 1
+
+
+Access = Literal["public", "predict", "admin"]
+"""Everyone; who may ask a model; who may see and change how the server runs."""
 
 
 class Response(NamedTuple):
@@ -40,12 +46,35 @@ class Handler(Protocol):
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one path. `media_types`: what a body may be; none where a body is not read."""
+    """One method of one path. `media_types`: what a body may be; none where a body is not read.
+
+    `access`: who may call it where callers are told apart.
+    """
 
     path: str
     method: str
     handler: Handler
     media_types: frozenset[bytes] = frozenset()
+    access: Access = "predict"
+
+
+class Gate(Protocol):
+    """Stands before every route: nothing of a request is read before it is let in."""
+
+    def admit(self, scope: Scope, route: Route | None) -> Problem | None:
+        """Why the request is not let in, or None where it is. `route` is None where there is no such path.
+
+        What it learns of the caller it keeps in `scope["state"]`.
+        """
+        ...
+
+
+class Observer(Protocol):
+    """Is told of every answer, after it was sent."""
+
+    def observe(self, scope: Scope, route: Route | None, status: int, seconds: float, sent: int) -> None:
+        """`seconds` from the first byte of the head to the last of the answer, `sent` bytes of body."""
+        ...
 
 
 class Contract(Protocol):
@@ -83,6 +112,10 @@ class Problem:
         return HTTPStatus(self.status).phrase
 
 
+class ClientLeftError(Exception):
+    """The client closed the connection before its request was whole; there is nobody to answer."""
+
+
 class HttpError(Exception):
     """Raised by a handler, or on the way to one, to answer with a problem."""
 
@@ -117,16 +150,21 @@ def problem_response(problem: Problem) -> Response:
         "detail": printable(problem.detail),
     }
     if problem.errors is not None:
-        content["errors"] = [
-            {
-                "row": error.row,
-                "column": None if error.column is None else printable(error.column),
-                "expected": printable(error.expected),
-                "got": printable(error.got),
-                "fix": printable(error.fix),
-            }
-            for error in problem.errors
-        ]
+        content["errors"] = error_list(problem.errors)
         if problem.truncated:
             content["truncated"] = True
     return Response(msgspec.json.encode(content), problem.status, [PROBLEM_JSON, *problem.headers])
+
+
+def error_list(errors: Iterable[CellError]) -> list[dict[str, object]]:
+    """Mistakes, or warnings, as JSON objects."""
+    return [
+        {
+            "row": error.row,
+            "column": None if error.column is None else printable(error.column),
+            "expected": printable(error.expected),
+            "got": printable(error.got),
+            "fix": printable(error.fix),
+        }
+        for error in errors
+    ]

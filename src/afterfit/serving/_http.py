@@ -5,17 +5,35 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from afterfit.errors import AfterfitError, OverloadedError
+from afterfit.serving._body import (
+    CONTENT_ENCODING,
+    CONTENT_LENGTH,
+    CONTENT_TYPE,
+    answer_long,
+    check_head,
+    drain,
+)
 from afterfit.serving._data_plane import INLINE_BODY
-from afterfit.serving._exchange import JSON, HttpError, Problem, Response, overloaded, problem_response
+from afterfit.serving._exchange import (
+    JSON,
+    ClientLeftError,
+    HttpError,
+    Problem,
+    Response,
+    overloaded,
+    problem_response,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
+    from afterfit.runtime import Model
     from afterfit.serving._data_plane import DataPlane
-    from afterfit.serving._exchange import Contract, Route
+    from afterfit.serving._exchange import Contract, Gate, Observer, Route
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -23,55 +41,68 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("afterfit.serving")
 
-BODY_SECONDS = 60.0
-"""A body must have arrived whole within this time."""
-
-_DRAIN_BYTES = 64 * 1024 * 1024
-_DRAIN_SECONDS = 5.0
-_CONTENT_LENGTH = b"content-length"
-_CONTENT_TYPE = b"content-type"
-_CONTENT_ENCODING = b"content-encoding"
 _FAILED = Problem(500, "internal", "The server failed to answer; its log says why.")
 _NOT_READY = Problem(503, "not-ready", "The models are not loaded yet.", headers=[(b"retry-after", b"1")])
-
-
-class _ClientLeftError(Exception):
-    """The client closed the connection before its request was whole; there is nobody to answer."""
 
 
 class Application:
     """An ASGI 3 application that answers for the models of a data plane.
 
     `load` makes the data plane when the server starts (ASGI lifespan, or `start`), and `contracts` the
-    contracts that speak for it. Whatever is sent, the answer is one whole HTTP response; an exception that
-    nobody expected is logged and answered with 500 and no word of it.
+    contracts that speak for it. `gate` is asked before anything of a request is read, and `observer` told of
+    every answer. `meanwhile` runs beside the requests from the start of the server to its end.
+
+    Whatever is sent, the answer is one whole HTTP response; an exception that nobody expected is logged and
+    answered with 500 and no word of it.
     """
 
     def __init__(
-        self, load: Callable[[], DataPlane], contracts: Callable[[DataPlane], Sequence[Contract]]
+        self,
+        load: Callable[[], DataPlane],
+        contracts: Callable[[DataPlane], Sequence[Contract]],
+        *,
+        gate: Gate | None = None,
+        observer: Observer | None = None,
+        meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._load = load
         self._make_contracts = contracts
+        self._gate = gate
+        self._observer = observer
+        self._meanwhile = meanwhile
         self._contracts: Sequence[Contract] = ()
         self._table: dict[str, dict[str, tuple[Route, Contract]]] = {}
         self._plane: DataPlane | None = None
-        self._max_body = 0
         self._long = 0
 
     def start(self) -> DataPlane:
         """Load the models and open the routes. Raises whatever loading raises."""
         plane = self._load()
         self._contracts = self._make_contracts(plane)
+        self._open_routes()
+        self._long = min(INLINE_BODY, plane.limits.max_body)
+        self._plane = plane
+        return plane
+
+    def replace(self, models: Iterable[Model]) -> None:
+        """Serve these models from now on; requests under way are answered by the model they came for.
+
+        Must be called on the event loop, between start and stop.
+        """
+        if self._plane is None:
+            raise RuntimeError("the application is not started")
+        self._plane.replace(models)
+        self._open_routes()
+
+    def _open_routes(self) -> None:
+        table: dict[str, dict[str, tuple[Route, Contract]]] = {}
         for contract in self._contracts:
             for route in contract.routes():
-                methods = self._table.setdefault(route.path, {})
+                methods = table.setdefault(route.path, {})
                 methods[route.method] = (route, contract)
                 if route.method == "GET":
                     methods["HEAD"] = (route, contract)
-        self._max_body = plane.limits.max_body
-        self._long = min(INLINE_BODY, self._max_body)
-        self._plane = plane
-        return plane
+        self._table = table
 
     def stop(self) -> None:
         """Close the routes and stop the threads."""
@@ -85,109 +116,61 @@ class Application:
         if scope["type"] != "http":
             await self._answer_other(scope["type"], receive, send)
             return
+        started = perf_counter()
         method: str = scope["method"]
-        contract: Contract | None = None
+        found = self._table.get(scope["path"])
+        route, contract = (None, None) if found is None else found.get(method, (None, None))
         answer: bytes | Response
         try:
-            found = self._table.get(scope["path"])
-            if found is None or method not in found:
+            problem = None if self._gate is None else self._gate.admit(scope, route)
+            if problem is not None:
+                answer = await self._refuse(problem, contract, method, receive)
+            elif route is None:
                 answer = await self._refuse_path(scope["path"], found, method, receive)
             else:
-                route, contract = found[method]
-                headers = dict(scope["headers"])
-                if not route.media_types:
-                    answer = await route.handler(b"", headers)
-                else:
-                    if headers.get(_CONTENT_TYPE) not in route.media_types or _CONTENT_ENCODING in headers:
-                        _check_head(headers, route)
-                    message = await receive()
-                    body = message.get("body", b"")
-                    if len(body) > self._long or (
-                        # granian says that more may come even where the stated length is there already.
-                        message.get("more_body") and headers.get(_CONTENT_LENGTH) != b"%d" % len(body)
-                    ):
-                        answer = await self._answer_long(route, headers, message, receive)
-                    elif message["type"] == "http.request":
-                        answer = await route.handler(body, headers)
-                    else:
-                        return
-        except _ClientLeftError:
+                answer = await self._answer(route, dict(scope["headers"]), receive)
+        except ClientLeftError:
             return
         except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer and the log the reason
             answer = await self._refuse_error(error, contract, scope, receive)
         if isinstance(answer, bytes):
-            head = [JSON, (_CONTENT_LENGTH, b"%d" % len(answer))]
-            await send({"type": "http.response.start", "status": 200, "headers": head})
-            await send({"type": "http.response.body", "body": answer})
-            return
-        head = [*answer.headers, (_CONTENT_LENGTH, b"%d" % len(answer.body))]
-        await send({"type": "http.response.start", "status": answer.status, "headers": head})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
+            status, body = 200, answer
+            head = [JSON, (CONTENT_LENGTH, b"%d" % len(body))]
+        else:
+            status, body = answer.status, answer.body
+            head = [*answer.headers, (CONTENT_LENGTH, b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        if self._observer is not None:
+            self._observer.observe(scope, route, status, perf_counter() - started, len(body))
 
-    async def _answer_long(
-        self, route: Route, headers: dict[bytes, bytes], message: Message, receive: Receive
-    ) -> bytes | Response:
-        """Answer a request with a long body, whose bytes are counted while they are held."""
-        plane = self._plane
-        if plane is None:
-            raise HttpError(503, "not-ready", "The server is stopping.")
-        chunks: list[bytes] = []
-        try:
-            await self._read_long(plane, headers, message, receive, chunks)
-            return await route.handler(b"".join(chunks), headers)
-        finally:
-            plane.release(sum(map(len, chunks)))
+    async def _answer(self, route: Route, headers: dict[bytes, bytes], receive: Receive) -> bytes | Response:
+        if not route.media_types:
+            return await route.handler(b"", headers)
+        compressed = CONTENT_ENCODING in headers
+        if compressed or headers.get(CONTENT_TYPE) not in route.media_types:
+            check_head(headers, route)
+        message = await receive()
+        body = message.get("body", b"")
+        if (
+            compressed
+            or len(body) > self._long
+            # granian says that more may come even where the stated length is there already.
+            or (message.get("more_body") and headers.get(CONTENT_LENGTH) != b"%d" % len(body))
+        ):
+            if self._plane is None:
+                raise HttpError(503, "not-ready", "The server is stopping.")
+            return await answer_long(self._plane, route, headers, message, receive)
+        if message["type"] != "http.request":
+            raise ClientLeftError
+        return await route.handler(body, headers)
 
-    async def _read_long(
-        self,
-        plane: DataPlane,
-        headers: dict[bytes, bytes],
-        message: Message,
-        receive: Receive,
-        chunks: list[bytes],
-    ) -> None:
-        stated = headers.get(_CONTENT_LENGTH, b"").strip()
-        is_too_large = stated.isdigit() and (len(stated) > 18 or int(stated) > self._max_body)
-        size = 0
-        try:
-            async with asyncio.timeout(BODY_SECONDS):
-                while True:
-                    if message["type"] != "http.request":
-                        raise _ClientLeftError
-                    chunk = message.get("body", b"")
-                    size += len(chunk)
-                    is_too_large = is_too_large or size > self._max_body
-                    if is_too_large:
-                        break
-                    plane.reserve(len(chunk))
-                    chunks.append(chunk)
-                    if not message.get("more_body"):
-                        return
-                    message = await receive()
-        except TimeoutError:
-            raise HttpError(
-                408, "too-slow", f"The body did not arrive within {BODY_SECONDS:g} seconds."
-            ) from None
-        if message.get("more_body"):
-            await self._drain(receive)
-        raise HttpError(
-            413,
-            "body-too-large",
-            f"The body is larger than {self._max_body} bytes, the limit; send fewer rows at a time.",
-        )
-
-    async def _drain(self, receive: Receive) -> None:
-        """Let a client finish sending what will not be used, within bounds: many read no answer before."""
-        left = _DRAIN_BYTES
-        try:
-            async with asyncio.timeout(_DRAIN_SECONDS):
-                while left > 0:
-                    message = await receive()
-                    left -= len(message.get("body", b""))
-                    if not message.get("more_body"):
-                        return
-        except TimeoutError:
-            return
+    async def _refuse(
+        self, problem: Problem, contract: Contract | None, method: str, receive: Receive
+    ) -> Response:
+        if method not in {"GET", "HEAD"}:
+            await drain(receive)
+        return problem_response(problem) if contract is None else contract.refuse(problem)
 
     async def _refuse_error(
         self, error: Exception, contract: Contract | None, scope: MutableMapping[str, Any], receive: Receive
@@ -195,7 +178,7 @@ class Application:
         if isinstance(error, HttpError):
             problem = error.problem
             if problem.status == 415:
-                await self._drain(receive)
+                await drain(receive)
         elif isinstance(error, OverloadedError):
             problem = overloaded(error)
         else:
@@ -207,7 +190,7 @@ class Application:
         self, path: str, found: dict[str, tuple[Route, Contract]] | None, method: str, receive: Receive
     ) -> Response:
         if method not in {"GET", "HEAD"}:
-            await self._drain(receive)
+            await drain(receive)
         if self._plane is None:
             return problem_response(_NOT_READY)
         if found is not None:
@@ -230,14 +213,25 @@ class Application:
             return
         if kind != "lifespan":
             raise ValueError(f"an ASGI connection of type {kind!r}")
+        beside: asyncio.Task[None] | None = None
         while (await receive())["type"] == "lifespan.startup":
             failure = self._start_or_say_why()
             if failure is not None:
                 await send({"type": "lifespan.startup.failed", "message": failure})
                 return
+            if self._meanwhile is not None:
+                beside = asyncio.ensure_future(self._run_beside(self._meanwhile))
             await send({"type": "lifespan.startup.complete"})
+        if beside is not None:
+            beside.cancel()
         self.stop()
         await send({"type": "lifespan.shutdown.complete"})
+
+    async def _run_beside(self, meanwhile: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await meanwhile()
+        except Exception:  # noqa: BLE001 - requests are answered whatever becomes of it
+            _log.exception("what runs beside the requests ended")
 
     def _start_or_say_why(self) -> str | None:
         """A server takes an exception here to mean that there is nothing to start, and goes on."""
@@ -253,27 +247,3 @@ class Application:
 
 def _shown(path: str) -> str:
     return repr(path if len(path) <= 100 else path[:100] + "...")
-
-
-def _check_head(headers: dict[bytes, bytes], route: Route) -> None:
-    """Refuse what the headers alone tell: a wrong kind of body."""
-    media_type = headers.get(_CONTENT_TYPE)
-    if media_type is not None and media_type not in route.media_types:
-        essence = media_type.partition(b";")[0].strip().lower()
-        if essence and essence not in route.media_types:
-            allowed = b", ".join(sorted(route.media_types))
-            raise HttpError(
-                415,
-                "unsupported-media-type",
-                f"The body is said to be {essence.decode('latin-1')[:100]!r}; send the header "
-                f"Content-Type: {allowed.decode()}.",
-                headers=[(b"accept", allowed)],
-            )
-    encoding = headers.get(_CONTENT_ENCODING)
-    if encoding is not None and encoding.strip().lower() not in {b"", b"identity"}:
-        raise HttpError(
-            415,
-            "unsupported-encoding",
-            f"The body is said to be encoded as {encoding.decode('latin-1')[:100]!r}; send it as it is.",
-            headers=[(b"accept-encoding", b"identity")],
-        )

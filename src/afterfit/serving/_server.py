@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import multiprocessing
-import os
+import shutil
 import signal
 import socket
-import sys
+import tempfile
 import threading
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afterfit.errors import AfterfitError, ArgumentError
-from afterfit.serving._data_plane import DataPlane, Limits
+from afterfit.errors import ArgumentError
+from afterfit.serving._data_plane import Limits, Policy
+from afterfit.serving._worker import Settings, make_application
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
-
-    from afterfit.serving._http import Application
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -40,14 +36,6 @@ _LOGGING = {"handlers": {"console": _STDERR, "access": _STDERR}}
 """granian writes its log to standard output otherwise, where the ready line is."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a worker needs to know; it crosses to the worker's process."""
-
-    paths: tuple[str, ...]
-    limits: Limits = field(default_factory=Limits)
-
-
 def serve(
     paths: Sequence[str | os.PathLike[str]],
     *,
@@ -55,6 +43,7 @@ def serve(
     port: int = 8000,
     workers: int = 1,
     limits: Limits | None = None,
+    policy: Policy | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -62,29 +51,24 @@ def serve(
     `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
     `on_ready` is called, from another thread, with the server's URL once it answers there.
 
-    Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where two bundles have
-    one name, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
+    Of several versions of one model the last is the one that answers where no version is named.
+
+    Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where one version is given
+    twice, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
     with code 1 follows where a worker ends and cannot be replaced.
     """
-    from afterfit.bundle import read_bundle
-
     if not paths:
         raise ArgumentError("no bundle to serve was given")
     if workers < 1:
         raise ArgumentError(f"{workers} workers; at least 1 is needed")
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
-    names: dict[str, str] = {}
-    for path in [os.fspath(path) for path in paths]:
-        name = read_bundle(path).manifest.name
-        if name in names:
-            raise ArgumentError(
-                f"two bundles are called {name!r}: {names[name]} and {path}; serve one of them"
-            )
-        names[name] = path
+    bundles = [str(Path(path).resolve()) for path in paths]
+    _audit(bundles)
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-    settings = Settings(tuple(str(Path(path).resolve()) for path in names.values()), limits or Limits())
+    counts = tempfile.mkdtemp(prefix="afterfit-")
+    settings = Settings(tuple(bundles), counts, limits or Limits(), policy or Policy())
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
@@ -92,6 +76,20 @@ def serve(
         _run_granian(settings, host, port, workers)
     finally:
         stopped.set()
+        shutil.rmtree(counts, ignore_errors=True)
+
+
+def _audit(paths: Sequence[str]) -> None:
+    """Open every bundle once before anything is started."""
+    from afterfit.bundle import read_bundle
+
+    seen: dict[tuple[str, str], str] = {}
+    for path in paths:
+        bundle = read_bundle(path)
+        key = (bundle.manifest.name, bundle.version)
+        if key in seen:
+            raise ArgumentError(f"{seen[key]} and {path} are one version of {key[0]!r}; serve one of them")
+        seen[key] = path
 
 
 def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:
@@ -115,58 +113,11 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
     )
+    if hasattr(signal, "SIGHUP"):
+        # granian would replace the workers; ours load their bundles anew, and keep the old ones if they cannot.
+        hear = partial(signal.signal, signal.SIGHUP, lambda *_: Path(settings.trigger).touch())
+        server.on_startup(hear)
     server.serve(target_loader=partial(make_application, settings), wrap_loader=False)
-
-
-def make_application(settings: Settings) -> Application:
-    """The application of one worker, which loads the bundles when it starts."""
-    from afterfit.serving._http import Application
-    from afterfit.serving.contracts import NativeContract
-
-    _log_to_stderr()
-    _end_with_parent()
-    return Application(partial(_load, settings), lambda plane: [NativeContract(plane)])
-
-
-def _load(settings: Settings) -> DataPlane:
-    import gc
-
-    from afterfit.runtime import load
-
-    models = []
-    for path in settings.paths:
-        model = load(path, threads=1)
-        report = model.verify()
-        if not report.ok:
-            raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
-        models.append(model)
-    plane = DataPlane(models, settings.limits)
-    # Requests leave no cycles behind; collecting after every few hundred objects would only cost time.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 20)
-    return plane
-
-
-def _end_with_parent() -> None:
-    """Stop this worker when the process that started it is gone, even if that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def follow() -> None:
-        wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log = logging.getLogger("afterfit")
-    log.handlers = [handler]
-    log.propagate = False
 
 
 def _claim(host: str, port: int) -> int:

@@ -37,6 +37,20 @@ def test_clusters(agrees, wine, model, scaled):
     agrees(model.fit(wine.X), wine.X, wine.rows, outputs=["prediction"])
 
 
+@pytest.mark.parametrize("pool", [np.mean, np.min, np.max], ids=lambda pool: pool.__name__)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_agglomerated_features(agrees, wine, pool, dtype):
+    X, rows = wine.X.astype(dtype), wine.rows.astype(dtype)
+    model = cluster.FeatureAgglomeration(4, pooling_func=pool)
+    agrees(model.fit(X), X, rows, outputs=["transformed"])
+    agrees(make_pipeline(StandardScaler(), model, LogisticRegression()).fit(X, wine.y), X, rows)
+
+
+def test_other_pools_are_refused(refuses, wine):
+    model = cluster.FeatureAgglomeration(4, pooling_func=np.median).fit(wine.X)
+    refuses(model, wine.X, "its pooling_func is 'median'")
+
+
 @pytest.mark.parametrize("model", MIDDLE, ids=str)
 def test_in_the_middle_of_a_pipeline(agrees, wine, model):
     pipeline = make_pipeline(StandardScaler(), model, LogisticRegression(max_iter=2000))

@@ -42,5 +42,9 @@ def test_random_answers_are_refused(refuses, iris, strategy):
     refuses(DummyClassifier(strategy=strategy).fit(iris.X, iris.y), iris.X, "answers at random")
 
 
-def test_several_labels_a_row_are_refused(refuses, iris):
-    refuses(DummyClassifier().fit(iris.X, np.column_stack([iris.y, iris.y])), iris.X, "several labels")
+@pytest.mark.parametrize("labels", [lambda y: y, lambda y: np.char.add("kind ", y.astype(str))])
+def test_several_labels_a_row(agrees, iris, labels):
+    y = labels(np.column_stack([iris.y, iris.y % 2]))
+    agrees(DummyClassifier().fit(iris.X, y), iris.X, iris.rows, outputs=["prediction"])
+    constant = DummyClassifier(strategy="constant", constant=y[70]).fit(iris.X, y)
+    agrees(constant, iris.X, iris.rows)

@@ -73,6 +73,13 @@ def test_classification(agrees, iris, kernel, classes):
     agrees(pipeline, iris.X, iris.rows, outputs=["prediction", "probabilities"])
 
 
+@pytest.mark.parametrize("targets", [1, 2])
+def test_normalized_targets(agrees, diabetes, targets):
+    """Fitting the default kernel leaves a constant factor within 1e-10 of 1."""
+    y = diabetes.y if targets == 1 else np.column_stack([diabetes.y, diabetes.y**2])
+    agrees(GaussianProcessRegressor(normalize_y=True).fit(diabetes.X, y), diabetes.X, diabetes.rows)
+
+
 def test_classification_one_against_one(agrees, iris):
     model = GaussianProcessClassifier(multi_class="one_vs_one", optimizer=None)
     agrees(model.fit(iris.X, iris.y), iris.X, iris.rows, outputs=["prediction"])

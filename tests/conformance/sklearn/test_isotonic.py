@@ -26,8 +26,3 @@ def test_points_that_it_learned(agrees, diabetes):
 def test_a_single_point(agrees):
     model = IsotonicRegression(out_of_bounds="clip").fit(np.ones((3, 1)), [1.0, 2.0, 3.0])
     agrees(model, np.ones((3, 1)), np.array([[0.0], [1.0], [2.0]]))
-
-
-def test_an_error_outside_its_range_is_refused(refuses, diabetes):
-    X = diabetes.X[["bmi"]]
-    refuses(IsotonicRegression(out_of_bounds="raise").fit(X, diabetes.y), X, "out_of_bounds='raise'")

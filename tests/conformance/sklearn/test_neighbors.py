@@ -60,6 +60,52 @@ def test_several_targets(agrees, diabetes, weights):
         agrees(model.fit(diabetes.X, y), diabetes.X, diabetes.rows)
 
 
+LABELLING = [
+    nn.KNeighborsClassifier(4),
+    nn.KNeighborsClassifier(weights="distance"),
+    nn.KNeighborsClassifier(algorithm="brute"),
+    nn.RadiusNeighborsClassifier(2.5, outlier_label="most_frequent"),
+    nn.RadiusNeighborsClassifier(3.0, weights="distance", outlier_label="most_frequent"),
+]
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("model", LABELLING, ids=str)
+def test_several_labels_a_row(agrees, agrees_on_text, wine, model, text):
+    X, rows = (StandardScaler().fit(wine.X).transform(part) for part in (wine.X, wine.rows))
+    y = np.column_stack([wine.y, wine.X["alcohol"] > 13, wine.y == 1]).astype(int)
+    y = np.char.add("kind ", y.astype(str)) if text else y
+    if text:
+        saved = agrees_on_text(model.fit(X, y), X, rows)
+    else:
+        saved = agrees(model.fit(X, y), X, rows, outputs=["prediction"])
+    assert saved.schema.outputs[0].shape == (-1, 3)
+
+
+@pytest.fixture(name="agrees_on_text")
+def _agrees_on_text(tmp_path):
+    def check(model, X, rows):
+        saved = afterfit.save(model, tmp_path / "m.afit", X=X)
+        np.testing.assert_array_equal(saved.predict(rows), model.predict(rows))
+        return saved
+
+    return check
+
+
+GRAPHS = [
+    nn.KNeighborsTransformer(n_neighbors=4),
+    nn.KNeighborsTransformer(mode="connectivity", algorithm="brute"),
+    nn.KNeighborsTransformer(metric="manhattan"),
+    nn.RadiusNeighborsTransformer(radius=3.0),
+    nn.RadiusNeighborsTransformer(mode="connectivity", radius=3.0),
+]
+
+
+@pytest.mark.parametrize("model", GRAPHS, ids=str)
+def test_graphs_of_neighbours(agrees, wine, model):
+    agrees(make_pipeline(StandardScaler(), model).fit(wine.X), wine.X, wine.rows)
+
+
 @pytest.mark.parametrize("algorithm", ["brute", "kd_tree", "ball_tree"])
 def test_ties_are_counted_as_such(tmp_path, iris, algorithm):
     X = iris.X.round()
@@ -103,7 +149,8 @@ def test_what_is_refused(refuses, iris):
     X, y = iris.X, iris.y
     refuses(nn.KNeighborsClassifier(weights=lambda d: d).fit(X, y), X, "Python function")
     refuses(nn.KNeighborsClassifier(metric=lambda a, b: abs(a - b).sum()).fit(X, y), X, "its metric is")
-    refuses(nn.KNeighborsClassifier().fit(X, np.column_stack([y, y])), X, "several labels")
+    lone = nn.RadiusNeighborsClassifier(1.0, outlier_label=9).fit(X, y)
+    refuses(lone, X, "it answers 9, which is none of its classes")
     refuses(nn.RadiusNeighborsClassifier(1.0).fit(X, y), X, "without a neighbour")
     refuses(
         LabelSpreading(lambda a, b: np.exp(-((a[:, None] - b) ** 2).sum(axis=2))).fit(X, y),

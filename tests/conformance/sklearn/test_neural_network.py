@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.compose import make_column_transformer
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -52,6 +53,10 @@ def test_one_hot_columns(agrees, iris):
     agrees(make_pipeline(encoder, MLPClassifier((5,), max_iter=30, random_state=0)).fit(X, iris.y), X, rows)
 
 
-def test_several_labels_a_row_are_refused(refuses, iris):
+@pytest.mark.filterwarnings("ignore")
+def test_several_labels_a_row(agrees, refuses, iris):
     y = np.column_stack([iris.y > 0, iris.y > 1]).astype(int)
-    refuses(MLPClassifier((5,), max_iter=30).fit(iris.X, y), iris.X, "several labels")
+    model = MLPClassifier((5,), max_iter=30, random_state=0).fit(iris.X, y)
+    agrees(model, iris.X, iris.rows, outputs=["prediction", "probabilities"])
+    sparse = MLPClassifier((5,), max_iter=30, random_state=0).fit(iris.X, csr_array(y))
+    refuses(sparse, iris.X, "a sparse matrix")

@@ -135,12 +135,6 @@ def test_scaled_targets(agrees, diabetes, scaler):
     agrees(model, diabetes.X, diabetes.rows.iloc[:150])
 
 
-@pytest.mark.parametrize("extrapolation", ["error"])
-def test_errors_beyond_the_knots_are_refused(refuses, diabetes, extrapolation):
-    transformer = SplineTransformer(extrapolation=extrapolation).fit(diabetes.X)
-    refuses(transformer, diabetes.X, "beyond its knots")
-
-
 EVERYWHERE = [
     np.absolute,
     np.cbrt,

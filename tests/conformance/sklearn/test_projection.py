@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn import cross_decomposition, decomposition, random_projection
+from sklearn.cluster import FeatureAgglomeration
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import NeighborhoodComponentsAnalysis
 from sklearn.neural_network import BernoulliRBM
@@ -113,6 +114,45 @@ def test_cross_decomposition_of_several_targets(agrees, diabetes):
     agrees(cross_decomposition.PLSSVD(2).fit(X, y), X, rows, outputs=["transformed"])
 
 
+ATOMS = np.random.default_rng(0).normal(size=(9, 13))
+PURSUITS = [
+    decomposition.SparseCoder(ATOMS),
+    decomposition.SparseCoder(ATOMS, transform_n_nonzero_coefs=5),
+    decomposition.SparseCoder(ATOMS[:1], transform_n_nonzero_coefs=1),
+    decomposition.SparseCoder(np.vstack([ATOMS[:3], ATOMS[0]]), transform_n_nonzero_coefs=4),
+    decomposition.SparseCoder(ATOMS, transform_n_nonzero_coefs=9, split_sign=True),
+    decomposition.DictionaryLearning(4, max_iter=5, random_state=0, transform_n_nonzero_coefs=2),
+    decomposition.MiniBatchDictionaryLearning(4, max_iter=5, random_state=0),
+]
+
+
+@pytest.mark.parametrize("coder", PURSUITS, ids=lambda coder: f"{type(coder).__name__}")
+@pytest.mark.filterwarnings("ignore")
+def test_matching_pursuit(agrees, refuses, wine, coder):
+    """Rows of zeros, and rows that few atoms explain whole, end their pursuit early."""
+    scaler = StandardScaler().fit(wine.X)
+    X, rows = scaler.transform(wine.X), scaler.transform(wine.rows)
+    rows = np.vstack([rows, np.zeros((1, 13)), 2 * ATOMS[:2], ATOMS[2] - 3 * ATOMS[4]])
+    agrees(coder.fit(X), X, rows, outputs=["transformed"])
+    refuses(coder.fit(X.astype(np.float32)).set_params(n_jobs=1), X.astype(np.float32), "float32|computes in")
+
+
+def test_targets_of_another_number(agrees, diabetes):
+    from sklearn.compose import TransformedTargetRegressor
+
+    y = np.column_stack([diabetes.y, diabetes.y**2 / 100, np.sqrt(diabetes.y)])
+    for transformer in (
+        decomposition.PCA(2),
+        make_pipeline(StandardScaler(), decomposition.PCA(1)),
+        decomposition.TruncatedSVD(2),
+        decomposition.FastICA(2),
+        FeatureAgglomeration(2),
+    ):
+        model = TransformedTargetRegressor(Ridge(), transformer=transformer).fit(diabetes.X, y)
+        saved = agrees(model, diabetes.X, diabetes.rows)
+        assert saved.schema.outputs[0].shape == (-1, 3)
+
+
 def test_scaled_targets(agrees, diabetes):
     from sklearn.compose import TransformedTargetRegressor
 
@@ -125,7 +165,7 @@ def test_scaled_targets(agrees, diabetes):
 @pytest.mark.parametrize(
     "transformer",
     [
-        decomposition.DictionaryLearning(3, max_iter=2, transform_algorithm="omp"),
+        decomposition.DictionaryLearning(3, max_iter=2, transform_algorithm="lasso_cd"),
         decomposition.NMF(2, init="random", max_iter=500, tol=1e-2),
         decomposition.LatentDirichletAllocation(2, max_iter=2),
     ],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._registry import lowers, transforms
+from afterfit.lowering._registry import inverts, lowers, transforms
 from afterfit.lowering._table import Classification, Table, constant, round_to_float32
 from afterfit.lowering.sklearn._kernels import euclidean
 
@@ -114,3 +114,36 @@ def _distances(estimator: Any, X: Table, centres: NDArray[Any], context: Context
         len(centres),
         np.float32 if single else np.float64,
     )
+
+
+@lowers("sklearn.cluster.FeatureAgglomeration")
+def lower_feature_agglomeration(estimator: Any, X: Table, context: Context) -> Table:
+    """The mean, the smallest or the largest of the columns of each cluster."""
+    if X.sparse:
+        raise context.refuse(
+            estimator, "it pools the columns of a sparse matrix", "Give it dense columns and fit again"
+        )
+    matrix = context.numbers(estimator, X)
+    labels = np.asarray(estimator.labels_)
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    if estimator.pooling_func is np.mean:
+        # NumPy adds up in float64, whatever the columns are.
+        sums = np.stack([labels == label for label in np.unique(labels)], axis=1).astype(np.float64)
+        sizes = constant([float(len(found)) for found in members])
+        return Table.of(op.div(op.matmul(matrix, constant(sums)), sizes), len(members))
+    pool = {np.min: op.reduce_min, np.max: op.reduce_max}.get(estimator.pooling_func)
+    if pool is None:
+        raise context.refuse(
+            estimator,
+            f"its pooling_func is {getattr(estimator.pooling_func, '__qualname__', estimator.pooling_func)!r}",
+            "Use numpy.mean, numpy.min or numpy.max and fit again",
+        )
+    axis = constant([1], np.int64)
+    pooled = [pool(op.gather(matrix, constant(found, np.int64), axis=1), axis) for found in members]
+    return Table.of(op.concat(pooled, axis=1), len(members), X.number_dtype)
+
+
+@inverts("sklearn.cluster.FeatureAgglomeration")
+def invert_feature_agglomeration(estimator: Any, values: Var, context: Context) -> Var:  # noqa: ARG001 - the protocol's
+    _, places = np.unique(estimator.labels_, return_inverse=True)
+    return op.gather(values, constant(places, np.int64), axis=1)

@@ -30,7 +30,7 @@ def lower_k_bins_discretizer(estimator: Any, X: Table, context: Context) -> Tabl
     bins = search_sorted(x, edges, right=True)
     origins = transformed(X.origins)
     if estimator.encode == "ordinal":
-        return Table.of(bins, X.width, dtype, origins)
+        return Table.of(bins, X.width, dtype, origins).within(0.0, float(max(estimator.n_bins_) - 1))
     indices = op.cast(bins, to=np.int64)
     blocks = [
         Block.of(
@@ -66,4 +66,4 @@ def lower_binarizer(estimator: Any, X: Table, context: Context) -> Table:
         context.note_thresholds(array.var, X, position, np.array([threshold]))
     above = op.cast(op.greater(array.var, constant(threshold)), to=np.float64)
     table = Table.of(above, X.width, joined.blocks[0].dtype, transformed(X.origins))
-    return replace(table, sparse=X.sparse)
+    return replace(table.within(0.0, 1.0), sparse=X.sparse)

@@ -12,6 +12,7 @@ from afterfit.lowering._table import constant
 from afterfit.lowering.sklearn._array import FloatArray
 from afterfit.lowering.sklearn._search import search_sorted
 from afterfit.lowering.sklearn._special import expm1, log1p, ndtri
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,6 +32,8 @@ def lower_power_transformer(estimator: Any, X: Table, context: Context) -> Table
     array = FloatArray(estimator, X, context)
     if array.single:
         context.note_float32_sum(estimator)
+    if estimator.method == "box-cox":
+        context.require(estimator, X, Bounds(exclusive_minimum=0.0))
     function = _box_cox if estimator.method == "box-cox" else _yeo_johnson
     array.replace(function(array.var, np.asarray(estimator.lambdas_, dtype=np.float64)))
     if not estimator.standardize:
@@ -123,7 +126,7 @@ def _power_or_log(log: Var, lambdas: NDArray[np.float64]) -> Var:
 
 
 def _box_cox(x: Var, lambdas: NDArray[np.float64]) -> Var:
-    """SciPy's `boxcox`; NaN where scikit-learn raises an error, for values that are not above 0."""
+    """SciPy's `boxcox`; NaN for values that are not above 0, which the schema keeps out."""
     positive = op.where(op.greater(x, constant(0.0)), x, constant(np.nan))
     return _power_or_log(op.log(positive), lambdas)
 

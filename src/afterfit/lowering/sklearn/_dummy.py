@@ -8,7 +8,15 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Classification, OneHot, Regression, Table, constant
+from afterfit.lowering._table import (
+    Classification,
+    Labels,
+    OneHot,
+    Regression,
+    Table,
+    constant,
+    label_values,
+)
 
 if TYPE_CHECKING:
     from spox import Var
@@ -17,11 +25,7 @@ if TYPE_CHECKING:
 
 
 @lowers("sklearn.dummy.DummyClassifier")
-def lower_dummy_classifier(estimator: Any, X: Table, context: Context) -> Classification:
-    if estimator.n_outputs_ > 1:
-        raise context.refuse(
-            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
-        )
+def lower_dummy_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     if estimator.strategy not in ("prior", "most_frequent", "constant"):
         raise context.refuse(
             estimator,
@@ -30,12 +34,26 @@ def lower_dummy_classifier(estimator: Any, X: Table, context: Context) -> Classi
         )
     # The estimator ignores the values of X; asked about one row, it says what it says about all of them.
     anywhere = np.zeros((1, 1))
+    if estimator.n_outputs_ > 1:
+        return _constant_labels(estimator, estimator.predict(anywhere), X, context)
     label = int(np.flatnonzero(estimator.classes_ == estimator.predict(anywhere)[0])[0])
     rows = _count_rows(estimator, X, context)
     return Classification(
         estimator.classes_,
         op.expand(constant(label, np.int64), rows),
         _repeat(estimator.predict_proba(anywhere)[0], rows),
+    )
+
+
+def _constant_labels(estimator: Any, row: Any, X: Table, context: Context) -> Labels:
+    if hasattr(row, "toarray"):
+        raise context.refuse(
+            estimator, "it answers with a sparse matrix", "Give y as a dense array and fit again"
+        )
+    labels = np.asarray(row)
+    shape = op.concat([_count_rows(estimator, X, context), constant([1], np.int64)], axis=0)
+    return Labels(
+        op.expand(op.constant(value=label_values(labels)), shape), estimator.n_outputs_, labels.dtype
     )
 
 

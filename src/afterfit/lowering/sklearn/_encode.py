@@ -83,7 +83,8 @@ def look_up(
 
 def text_constant(value: str | Sequence[str]) -> Var:
     """A string constant of the graph, already in the spelling of `encode_text`."""
-    return op.constant(value=np.asarray(value, dtype=np.str_))
+    # NumPy's own strings lose a NUL at their end.
+    return op.constant(value=np.asarray(value, dtype=object))
 
 
 def is_missing(value: Any) -> bool:
@@ -163,7 +164,8 @@ def _text_keys(
             found[MISSING_TEXT] = answer
         elif isinstance(category, str):
             found[encode_text(category)] = answer
-    return np.array(list(found), dtype=np.str_), np.array(list(found.values()), dtype=answers.dtype)
+    # NumPy's own strings lose a NUL at their end.
+    return np.array(list(found), dtype=object), np.array(list(found.values()), dtype=answers.dtype)
 
 
 def _number_keys(

@@ -12,6 +12,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Origin, Table, constant, round_to_float32
 from afterfit.lowering.sklearn._array import FloatArray, transformed
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -59,14 +60,12 @@ def _origin_of(X: Table, indices: Iterable[int]) -> Origin | None:
 
 @lowers("sklearn.preprocessing.SplineTransformer")
 def lower_spline_transformer(estimator: Any, X: Table, context: Context) -> Table:
-    if estimator.extrapolation == "error":
-        raise context.refuse(
-            estimator,
-            "it raises an error for values beyond its knots, which the schema cannot rule out",
-            "Choose another extrapolation, such as 'constant', and fit again",
-        )
     x = context.numbers(estimator, X)
     splines = estimator.bsplines_
+    if estimator.extrapolation == "error":
+        for position, spline in enumerate(splines):
+            ends = float(spline.t[spline.k]), float(spline.t[-spline.k - 1])
+            context.require(estimator, X.select([position]), Bounds(minimum=ends[0], maximum=ends[1]))
     columns = op.unsqueeze(x, constant([2], np.int64))
     values = _extrapolated(estimator, columns)
     if getattr(estimator, "handle_missing", "error") == "zeros":
@@ -88,7 +87,7 @@ def lower_spline_transformer(estimator: Any, X: Table, context: Context) -> Tabl
 def _extrapolated(estimator: Any, x: Var) -> Var:
     """The spline bases `[N, d, n]` of `x` `[N, d, 1]`, continued beyond the knots as was chosen."""
     splines = estimator.bsplines_
-    if estimator.extrapolation == "continue":
+    if estimator.extrapolation in ("continue", "error"):
         return _bases(splines, x)
     degrees = _degrees(estimator)
     low = np.array([[s.t[k]] for s, k in zip(splines, degrees, strict=True)])

@@ -10,7 +10,7 @@ import numpy as np
 from afterfit.lowering._registry import inverts, lowers
 from afterfit.lowering._table import Block, Table, round_to_float32
 from afterfit.lowering.sklearn._array import transformed
-from afterfit.lowering.sklearn._ufuncs import EXACT, find_ufunc
+from afterfit.lowering.sklearn._ufuncs import EXACT, find_domain, find_ufunc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +64,9 @@ def _apply(estimator: Any, build: Callable[[Var], Var], block: Block, context: C
             f"{estimator.func.__name__} of {block.dtype} is computed in {dtype}",
             "Convert the columns to float64 before fitting",
         )
+    domain = find_domain(estimator.func, dtype)
+    if domain is not None:
+        context.note_domain(Table((block,)), domain)
     value = build(var)
     if dtype == np.float32:
         if not exact:

@@ -11,10 +11,13 @@ from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Classification, Regression, Table, constant
 from afterfit.lowering.sklearn._gaussian_process_kernels import KernelLowering
 from afterfit.lowering.sklearn._kept_rows import note_cancellation
+from afterfit.lowering.sklearn._kernels import require_domain
 from afterfit.lowering.sklearn._links import binary, flat
 from afterfit.lowering.sklearn._special import erf
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from spox import Var
 
@@ -59,7 +62,17 @@ def lower_gaussian_process_classifier(estimator: Any, X: Table, context: Context
 def _matrix(estimator: Any, X: Table, context: Context) -> Var:
     if X.number_dtype == np.float32:
         context.note_float32_sum(estimator)
+    for metric in _pairwise_metrics(estimator.kernel_):
+        require_domain(estimator, metric, X, context)
     return context.numbers(estimator, X)
+
+
+def _pairwise_metrics(kernel: Any) -> Iterator[str]:
+    """The metric of every PairwiseKernel in a kernel, which may be composed of others."""
+    for each in getattr(kernel, "kernels", [kernel]):
+        for part in (each, *each.get_params().values()):
+            if type(part).__name__ == "PairwiseKernel":
+                yield part.metric
 
 
 def _binary(estimator: Any, inner: Any, matrix: Var, context: Context) -> tuple[Var, Var]:

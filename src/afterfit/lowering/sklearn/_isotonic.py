@@ -9,6 +9,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Regression, Table, constant, round_to_float32
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from spox import Var
@@ -21,11 +22,8 @@ def lower_isotonic_regression(estimator: Any, X: Table, context: Context) -> Reg
     if X.width != 1:
         raise context.refuse(estimator, f"it receives {X.width} columns and takes one", "Select one column")
     if estimator.out_of_bounds == "raise":
-        raise context.refuse(
-            estimator,
-            "it raises an error outside the range that it was fitted on (out_of_bounds='raise')",
-            "Set out_of_bounds='clip' or 'nan' and fit again",
-        )
+        ends = Bounds(minimum=float(estimator.X_min_), maximum=float(estimator.X_max_))
+        context.require(estimator, X, ends)
     value = op.reshape(context.numbers(estimator, X), constant([-1], np.int64))
     return Regression(interpolate(estimator, value))
 

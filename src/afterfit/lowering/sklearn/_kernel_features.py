@@ -11,8 +11,9 @@ from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Table, constant
 from afterfit.lowering.sklearn._array import FloatArray, single_table
 from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation
-from afterfit.lowering.sklearn._kernels import KERNELS, pairwise_kernel
+from afterfit.lowering.sklearn._kernels import KERNELS, NOT_NEGATIVE, pairwise_kernel, require_domain
 from afterfit.lowering.sklearn._project import centred_kernel
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -83,6 +84,7 @@ def _kernel(
             f"its kernel {getattr(estimator.kernel, '__name__', estimator.kernel)!r} is not one of scikit-learn's own",
             f"Choose one of {', '.join(sorted(KERNELS))}",
         )
+    require_domain(estimator, estimator.kernel, X, context)
     kept = dense_rows(rows)
     known = {name: value for name, value in params.items() if value is not None}
     among = pairwise_kernels(kept, metric=estimator.kernel, filter_params=True, **known)
@@ -99,11 +101,11 @@ def lower_rbf_sampler(estimator: Any, X: Table, context: Context) -> Table:
 
 @lowers("sklearn.kernel_approximation.SkewedChi2Sampler")
 def lower_skewed_chi2_sampler(estimator: Any, X: Table, context: Context) -> Table:
-    """NaN for values not above `-skewedness`, for which scikit-learn raises an error."""
+    """The logarithm of values above `-skewedness`; for others scikit-learn raises an error."""
+    context.require(estimator, X, Bounds(exclusive_minimum=-float(estimator.skewedness)))
     array = FloatArray(estimator, X, context)
     array.apply(op.add, estimator.skewedness)
-    above = op.where(op.greater(array.var, constant(0.0)), array.var, constant(np.nan))
-    array.replace(op.log(above))
+    array.replace(op.log(array.var))
     return _random_waves(estimator, array, np.sqrt(2.0) / np.sqrt(estimator.n_components), context)
 
 
@@ -125,8 +127,15 @@ def _random_waves(estimator: Any, array: FloatArray, height: float, context: Con
 def lower_additive_chi2_sampler(estimator: Any, X: Table, context: Context) -> Table:
     """A. Vedaldi and A. Zisserman, Efficient additive kernels via explicit feature maps, figure 2 c).
 
-    NaN for values below 0, for which scikit-learn raises an error.
+    For values below 0 scikit-learn raises an error.
     """
+    context.require(estimator, X, NOT_NEGATIVE)
+    if X.dtypes and np.result_type(*X.dtypes).kind in "iub":
+        raise context.refuse(
+            estimator,
+            "it receives integers, and cuts its answers down to integers",
+            "Convert the columns to float64 and fit again",
+        )
     steps = estimator.sample_steps
     interval = estimator.sample_interval
     interval = {1: 0.8, 2: 0.5, 3: 0.4}[steps] if interval is None else interval

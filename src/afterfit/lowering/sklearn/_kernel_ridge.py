@@ -10,7 +10,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._registry import lowers
 from afterfit.lowering._table import Regression, Table, constant
 from afterfit.lowering.sklearn._kept_rows import dense_rows, note_cancellation
-from afterfit.lowering.sklearn._kernels import KERNELS, pairwise_kernel
+from afterfit.lowering.sklearn._kernels import KERNELS, pairwise_kernel, require_domain
 from afterfit.lowering.sklearn._links import flat
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def lower_kernel_ridge(estimator: Any, X: Table, context: Context) -> Regression
         )
     if X.number_dtype == np.float32:
         context.note_float32_sum(estimator)
+    require_domain(estimator, kernel, X, context)
     matrix = context.numbers(estimator, X)
     kept = dense_rows(estimator.X_fit_)
     weights = np.asarray(estimator.dual_coef_, dtype=np.float64)

@@ -12,6 +12,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import constant
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,16 +21,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from spox import Var
 
+    from afterfit.lowering._context import Context
+    from afterfit.lowering._table import Table
+
+NOT_NEGATIVE = Bounds(minimum=0.0)
+
 
 def pairwise_kernel(metric: str, X: Var, Y: NDArray[Any], params: Mapping[str, Any] | None = None) -> Var:
     """`sklearn.metrics.pairwise.pairwise_kernels(X, Y, metric, **params)`.
 
     `X` is float64 `[N, d]`, `Y` `[m, d]`; returns float64 `[N, m]`. `params` may hold `gamma`, `degree` and
     `coef0`; those the kernel does not have, and those that are None, are passed over. `metric` is one of `KERNELS`,
-    which callers check; negative values, for which the chi-squared kernels raise an error, give NaN.
+    which callers check, and for which they call `require_domain`.
     """
     known = {name: value for name, value in (params or {}).items() if value is not None}
     return _KERNELS[metric](X, np.asarray(Y, dtype=np.float64), known)
+
+
+def require_domain(estimator: object, metric: str, X: Table, context: Context) -> None:
+    """Have the schema keep out what `pairwise_kernels` raises an error for: negative values, of some kernels."""
+    if metric in ("additive_chi2", "chi2"):
+        context.require(estimator, X, NOT_NEGATIVE)
 
 
 def pairwise_distance(metric: str, X: Var, Y: NDArray[Any], params: Mapping[str, Any] | None = None) -> Var:
@@ -163,8 +175,7 @@ def _additive_chi2(X: Var, Y: NDArray[np.float64], _: Mapping[str, Any]) -> Var:
     def term(x: Var, y: Var) -> Var:
         return _guarded_ratio(_squared_difference(x, y), op.add(x, y))
 
-    negative = op.less(op.reduce_min(X, constant([1], np.int64)), constant(0.0))
-    return op.where(negative, constant(np.nan), op.neg(_added_up(X, Y, term)))
+    return op.neg(_added_up(X, Y, term))
 
 
 def _chi2(X: Var, Y: NDArray[np.float64], params: Mapping[str, Any]) -> Var:

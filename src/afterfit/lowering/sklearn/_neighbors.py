@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Classification, Regression, Table, constant
+from afterfit.lowering._table import Classification, Labels, Regression, Table, constant
 from afterfit.lowering.sklearn._cluster import nearest
 from afterfit.lowering.sklearn._kernels import pairwise_distance
 from afterfit.lowering.sklearn._links import flat, inlier_or_outlier, softmax
-from afterfit.lowering.sklearn._neighbours import mean_of_rows, nearest_rows, rows_within, weights_of
+from afterfit.lowering.sklearn._nearest_rows import mean_of_rows, nearest_rows, rows_within, weights_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from spox import Var
 
@@ -24,14 +27,18 @@ _AXIS = (1,)
 
 
 @lowers("sklearn.neighbors.KNeighborsClassifier")
-def lower_k_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification:
-    labels = _one_hot_labels(estimator, context)
+def lower_k_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     neighbours = nearest_rows(estimator, X, estimator.n_neighbors, context)
     weights = weights_of(estimator, neighbours.distances, context)
-    votes = op.gather(constant(labels), neighbours.positions, axis=0)
-    if weights is not None:
-        votes = op.mul(votes, op.unsqueeze(weights, constant([2], np.int64)))
-    return _elected(estimator, op.reduce_sum(votes, constant(_AXIS, np.int64), keepdims=False))
+    parts = []
+    for target in _label_targets(estimator):
+        votes = op.gather(constant(target.labels), neighbours.positions, axis=0)
+        if weights is not None:
+            votes = op.mul(votes, op.unsqueeze(weights, constant([2], np.int64)))
+        parts.append(
+            _elected(target.classes, op.reduce_sum(votes, constant(_AXIS, np.int64), keepdims=False))
+        )
+    return _answer(estimator, parts)
 
 
 @lowers("sklearn.neighbors.KNeighborsRegressor")
@@ -43,21 +50,29 @@ def lower_k_neighbors_regressor(estimator: Any, X: Table, context: Context) -> R
 
 
 @lowers("sklearn.neighbors.RadiusNeighborsClassifier")
-def lower_radius_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification:
-    labels = _one_hot_labels(estimator, context)
+def lower_radius_neighbors_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     outliers = estimator.outlier_label_
-    known: NDArray[Any] = np.flatnonzero(estimator.classes_ == (None if outliers is None else outliers[0]))
-    if len(known) == 0:
+    if outliers is None:
         raise context.refuse(
             estimator,
             "it has no class for rows without a neighbour in the radius",
             "Set outlier_label to one of the classes, or to 'most_frequent', and fit again",
         )
     weights = _weights_within(estimator, X, context)
-    votes = op.matmul(weights, constant(labels))
     alone = op.equal(op.reduce_sum(weights, constant(_AXIS, np.int64)), constant(0.0))
-    outlier = np.eye(len(estimator.classes_))[known[0]]
-    return _elected(estimator, op.where(alone, constant(outlier[None, :]), votes))
+    parts = []
+    for target, outlier in zip(_label_targets(estimator), np.atleast_1d(outliers), strict=True):
+        known: NDArray[Any] = np.flatnonzero(target.classes == outlier)
+        if len(known) == 0:
+            raise context.refuse(
+                estimator,
+                f"it answers {outlier!r}, which is none of its classes, for rows without a neighbour in the radius",
+                "Set outlier_label to one of the classes, or to 'most_frequent', and fit again",
+            )
+        votes = op.matmul(weights, constant(target.labels))
+        lone = np.eye(len(target.classes))[known[0]]
+        parts.append(_elected(target.classes, op.where(alone, constant(lone[None, :]), votes)))
+    return _answer(estimator, parts)
 
 
 @lowers("sklearn.neighbors.RadiusNeighborsRegressor")
@@ -74,6 +89,36 @@ def lower_radius_neighbors_regressor(estimator: Any, X: Table, context: Context)
     mean = op.div(op.matmul(weights, constant(targets)), total)
     mean = op.where(op.equal(total, constant(0.0)), constant(nothing[None, :]), mean)
     return _regression(estimator, mean, targets)
+
+
+@lowers("sklearn.neighbors.KNeighborsTransformer")
+def lower_k_neighbors_transformer(estimator: Any, X: Table, context: Context) -> Table:
+    """One column for each row kept: the distance, or 1, where it is one of the nearest, otherwise 0."""
+    by_distance = estimator.mode == "distance"
+    neighbours = nearest_rows(estimator, X, estimator.n_neighbors + by_distance, context)
+    found = neighbours.distances
+    shape = op.concat(
+        [op.shape(found, start=0, end=1), constant([estimator.n_samples_fit_], np.int64)], axis=0
+    )
+    values = found if by_distance else op.expand(constant(1.0), op.shape(found))
+    graph = op.scatter_elements(op.expand(constant(0.0), shape), neighbours.positions, values, axis=1)
+    return _graph_table(estimator, X, graph)
+
+
+@lowers("sklearn.neighbors.RadiusNeighborsTransformer")
+def lower_radius_neighbors_transformer(estimator: Any, X: Table, context: Context) -> Table:
+    """One column for each row kept: the distance, or 1, where it lies within the radius, otherwise 0."""
+    distances, within = rows_within(estimator, X, context)
+    if estimator.mode == "connectivity":
+        return _graph_table(estimator, X, op.cast(within, to=np.float64))
+    return _graph_table(estimator, X, op.where(within, distances, constant(0.0)))
+
+
+def _graph_table(estimator: Any, X: Table, graph: Var) -> Table:
+    single = X.number_dtype == np.float32 and estimator.mode == "distance"
+    return replace(
+        Table.of(graph, estimator.n_samples_fit_, np.float32 if single else np.float64), sparse=True
+    )
 
 
 @lowers("sklearn.neighbors.LocalOutlierFactor")
@@ -119,14 +164,27 @@ def _discriminant_scores(estimator: Any, matrix: Var) -> Var:
     return op.sub(constant(2.0 * np.log(estimator.class_prior_)), squares)
 
 
-def _one_hot_labels(estimator: Any, context: Context) -> NDArray[np.float64]:
-    """The label of each row kept as a row of zeros with a single one, `[m, k]`."""
-    if estimator.outputs_2d_:
-        raise context.refuse(
-            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
-        )
-    labels = np.asarray(estimator._y).ravel()  # noqa: SLF001 - no public equivalent
-    return np.asarray(np.eye(len(estimator.classes_))[labels])
+@dataclass(frozen=True)
+class _LabelTarget:
+    """One target of a classifier: its `classes` `[k]`, and the label of each row kept, one-hot `[m, k]`."""
+
+    classes: NDArray[Any]
+    labels: NDArray[np.float64]
+
+
+def _label_targets(estimator: Any) -> list[_LabelTarget]:
+    kept = np.asarray(estimator._y)  # noqa: SLF001 - no public equivalent
+    columns = kept.reshape(len(kept), -1).T
+    classes = estimator.classes_ if estimator.outputs_2d_ else [estimator.classes_]
+    return [
+        _LabelTarget(np.asarray(known), np.eye(len(known))[column])
+        for known, column in zip(classes, columns, strict=True)
+    ]
+
+
+def _answer(estimator: Any, parts: Sequence[Classification]) -> Classification | Labels:
+    """What `predict` returns: the labels in the dtype of the first target's classes, where there are several."""
+    return Labels.of(parts, np.asarray(parts[0].classes).dtype) if estimator.outputs_2d_ else parts[0]
 
 
 def _targets(estimator: Any) -> NDArray[np.float64]:
@@ -147,8 +205,8 @@ def _weights_within(estimator: Any, X: Table, context: Context) -> Var:
     return op.cast(within, to=np.float64) if weights is None else weights
 
 
-def _elected(estimator: Any, votes: Var) -> Classification:
+def _elected(classes: NDArray[Any], votes: Var) -> Classification:
     """The class with the most votes, the first where several have as many, and the shares of all."""
     total = op.reduce_sum(votes, constant(_AXIS, np.int64))
     index = op.arg_max(votes, axis=1, keepdims=False)
-    return Classification(estimator.classes_, index, op.div(votes, total))
+    return Classification(classes, index, op.div(votes, total))

@@ -8,7 +8,7 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers
-from afterfit.lowering._table import Classification, Regression, Table, constant
+from afterfit.lowering._table import Classification, Labels, Regression, Table, constant
 from afterfit.lowering.sklearn._linear import weighted_sums
 from afterfit.lowering.sklearn._links import binary, flat, logistic, most_likely, softmax
 
@@ -30,12 +30,16 @@ _ACTIVATIONS: dict[str, Callable[[Var], Var]] = {
 
 
 @lowers("sklearn.neural_network.MLPClassifier")
-def lower_mlp_classifier(estimator: Any, X: Table, context: Context) -> Classification:
-    if estimator._label_binarizer.y_type_.startswith("multilabel"):  # noqa: SLF001 - no public equivalent
-        raise context.refuse(
-            estimator, "it gives each row several labels", "Fit one classifier for each label and save each"
-        )
+def lower_mlp_classifier(estimator: Any, X: Table, context: Context) -> Classification | Labels:
     answer = _forward(estimator, X, context)
+    binarizer = estimator._label_binarizer  # noqa: SLF001 - no public equivalent
+    if binarizer.y_type_.startswith("multilabel"):
+        if binarizer.sparse_input_:
+            raise context.refuse(
+                estimator, "it answers with a sparse matrix", "Give y as a dense array and fit again"
+            )
+        values = op.cast(op.greater(answer, constant(0.5)), to=np.int64)
+        return Labels(values, estimator.n_outputs_, np.dtype(np.int64), answer)
     if estimator.n_outputs_ > 1:
         return most_likely(estimator.classes_, answer, answer)
     index = op.cast(op.greater(flat(answer), constant(0.5)), to=np.int64)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.lowering._registry import inverts, lowers, transforms
+from afterfit.lowering._registry import inverts, lowers, refuse, transforms
 from afterfit.lowering._table import Regression, Table, constant
 from afterfit.lowering.sklearn._array import FloatArray, project, single_table
 from afterfit.lowering.sklearn._linear import weighted_sums
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from spox import Var
 
     from afterfit.lowering._context import Context
+
+
+refuse(
+    "it iterates until the error of all rows of the table together no longer falls, so its answer to a row depends on "
+    "the rows beside it",
+    "Use PCA or TruncatedSVD instead, or SparseCoder with its components_ as the dictionary",
+    "sklearn.decomposition.NMF",
+    "sklearn.decomposition.MiniBatchNMF",
+)
 
 
 @lowers("sklearn.decomposition.PCA", "sklearn.decomposition.IncrementalPCA")
@@ -61,6 +70,17 @@ def lower_plain_projection(estimator: Any, X: Table, context: Context) -> Table:
     return single_table(estimator, var, len(components), dtype, context)
 
 
+@inverts("sklearn.decomposition.TruncatedSVD")
+def invert_truncated_svd(estimator: Any, values: Var, context: Context) -> Var:  # noqa: ARG001 - the protocol's
+    return op.matmul(values, constant(estimator.components_))
+
+
+@inverts("sklearn.decomposition.FastICA")
+def invert_fast_ica(estimator: Any, values: Var, context: Context) -> Var:  # noqa: ARG001 - the protocol's
+    mixed = op.matmul(values, constant(estimator.mixing_.T))
+    return op.add(mixed, constant(estimator.mean_)) if estimator.whiten else mixed
+
+
 @lowers("sklearn.decomposition.FastICA")
 def lower_fast_ica(estimator: Any, X: Table, context: Context) -> Table:
     array = FloatArray(estimator, X, context)
@@ -95,38 +115,6 @@ def lower_sparse_pca(estimator: Any, X: Table, context: Context) -> Table:
         components.T, np.eye(components.shape[1]), estimator.ridge_alpha, solver="cholesky"
     )
     return project(estimator, array.var, array.dtype, np.asarray(solution).astype(components.dtype), context)
-
-
-@lowers(
-    "sklearn.decomposition.SparseCoder",
-    "sklearn.decomposition.DictionaryLearning",
-    "sklearn.decomposition.MiniBatchDictionaryLearning",
-)
-def lower_sparse_coding(estimator: Any, X: Table, context: Context) -> Table:
-    """Sparse codes by thresholding; the other algorithms iterate."""
-    if estimator.transform_algorithm != "threshold":
-        raise context.refuse(
-            estimator,
-            f"its transform_algorithm {estimator.transform_algorithm!r} iterates for every row",
-            "Choose transform_algorithm='threshold' and fit again",
-        )
-    dictionary = getattr(estimator, "components_", None)
-    dictionary = estimator.dictionary if dictionary is None else dictionary
-    alpha = estimator.transform_alpha
-    if alpha is None:
-        alpha = getattr(estimator, "alpha", None)
-    products = op.matmul(context.numbers(estimator, X), constant(np.asarray(dictionary).T))
-    excess = op.sub(op.abs(products), constant(1.0 if alpha is None else float(alpha)))
-    code = op.mul(op.sign(products), op.max([excess, constant(0.0)]))
-    if estimator.positive_code:
-        code = op.max([code, constant(0.0)])
-    width = len(dictionary)
-    dtype = np.result_type(X.number_dtype, np.asarray(dictionary).dtype)
-    if estimator.split_sign:
-        negative = op.neg(op.min([code, constant(0.0)]))
-        code = op.concat([op.max([code, constant(0.0)]), negative], axis=1)
-        width *= 2
-    return single_table(estimator, code, width, dtype, context)
 
 
 @lowers("sklearn.neural_network.BernoulliRBM")

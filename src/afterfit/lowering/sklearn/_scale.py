@@ -43,9 +43,12 @@ def lower_min_max_scaler(estimator: Any, X: Table, context: Context) -> Table:
     array = FloatArray(estimator, X, context)
     array.apply(op.mul, estimator.scale_)
     array.apply(op.add, estimator.min_)
-    if estimator.clip:
-        array.clip(*estimator.feature_range)
-    return array.table()
+    if not estimator.clip:
+        return array.table()
+    array.clip(*estimator.feature_range)
+    return array.table().within(
+        *(float(np.asarray(end, dtype=array.dtype)) for end in estimator.feature_range)
+    )
 
 
 @inverts("sklearn.preprocessing.MinMaxScaler")

@@ -12,7 +12,7 @@ from afterfit.lowering._table import Classification, Table, constant
 from afterfit.lowering.sklearn._kept_rows import dense_rows
 from afterfit.lowering.sklearn._kernels import pairwise_kernel
 from afterfit.lowering.sklearn._links import most_likely
-from afterfit.lowering.sklearn._neighbours import nearest_rows
+from afterfit.lowering.sklearn._nearest_rows import nearest_rows
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context

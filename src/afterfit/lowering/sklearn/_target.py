@@ -20,9 +20,8 @@ def lower_transformed_target(estimator: Any, X: Table, context: Context) -> Regr
     answer = context.lower_predictor(estimator.regressor_, X, "regressor_")
     if isinstance(answer, Classification):
         raise context.refuse(estimator, "it holds a classifier")
-    values = op.reshape(answer.values, constant([-1, answer.targets or 1], np.int64))
     with context.inside("transformer_"):
-        values = context.invert(estimator.transformer_, values)
-    if estimator._training_dim == 1 and (answer.targets or 1) == 1:  # noqa: SLF001 - no public equivalent
-        return Regression(op.reshape(values, constant([-1], np.int64)))
-    return Regression(values, targets=answer.targets or 1)
+        inverted = context.invert_answer(estimator.transformer_, answer)
+    if estimator._training_dim == 1 and inverted.targets == 1:  # noqa: SLF001 - no public equivalent
+        return Regression(op.reshape(inverted.values, constant([-1], np.int64)))
+    return inverted

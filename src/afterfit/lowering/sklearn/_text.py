@@ -13,6 +13,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._registry import lowers, refuse
 from afterfit.lowering._table import Table, constant, round_to_float32
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from afterfit.lowering._context import Context
@@ -40,6 +41,7 @@ def lower_tfidf_transformer(estimator: Any, X: Table, context: Context) -> Table
     if single:
         context.note_float32_sum(estimator)
     if estimator.sublinear_tf:
+        context.note_domain(X, Bounds(minimum=0.0))
         nothing = op.equal(values, constant(0.0))
         values = op.where(nothing, values, op.add(op.log(values), constant(1.0)))
     if estimator.use_idf:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import constant
 from afterfit.lowering.sklearn import _special as special
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,28 @@ _SCIPY: dict[str, Callable[[Var], Var]] = {
     "log1p": special.log1p,
     "ndtri": special.ndtri,
 }
+
+
+def find_domain(function: object, dtype: np.dtype[Any]) -> Bounds | None:
+    """The arguments for which `function` is finite, None where it is so for all; `dtype` is that of its values."""
+    from scipy import special as scipy_special
+
+    if function in _GROWING:
+        largest = np.finfo(dtype).max
+        return Bounds(maximum=float(np.nextafter(_GROWING[function](largest), dtype.type(0.0))))
+    log1p = (np.log1p, scipy_special.log1p)
+    return Bounds(exclusive_minimum=-1.0) if function in log1p else _DOMAINS.get(function)
+
+
+_DOMAINS: dict[object, Bounds] = {
+    np.log: Bounds(exclusive_minimum=0.0),
+    np.log10: Bounds(exclusive_minimum=0.0),
+    np.log2: Bounds(exclusive_minimum=0.0),
+    np.sqrt: Bounds(minimum=0.0),
+}
+
+_GROWING: dict[object, Any] = {np.exp: np.log, np.exp2: np.log2, np.expm1: np.log}
+"""Functions that overflow, with their inverses."""
 
 EXACT: frozenset[object] = frozenset(
     {

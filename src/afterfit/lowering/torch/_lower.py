@@ -11,6 +11,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.lowering._table import Block, Regression, Table, constant
 from afterfit.lowering.torch._arguments import bind
 from afterfit.lowering.torch._graph import fit_format, last_operator, table_sizes, unknown_operators
+from afterfit.schema import Bounds
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def lower_network(network: Network, X: Table, context: Context) -> Regression:
         )
     for position, rows in table_sizes(model):
         if own:
-            context.note_bounds(columns[groups[position][0]], 0, rows - 1)
+            context.note_bounds(columns[groups[position][0]], Bounds(minimum=0.0, maximum=float(rows - 1)))
     [answer] = spox.inline(model)(*arguments).values()
     if network.dtype == np.float32:
         context.note_float32_sum(network.model)

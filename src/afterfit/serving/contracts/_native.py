@@ -6,27 +6,32 @@ import base64
 import difflib
 import hashlib
 import math
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 import numpy as np
 
-from afterfit.errors import SchemaError
-from afterfit.serving._data_plane import INLINE_BODY
-from afterfit.serving._exchange import Problem, Response, Route, problem_response
+from afterfit.errors import SchemaError, TooManyRowsError
+from afterfit.serving._data_plane import INLINE_BODY, row_count
+from afterfit.serving._exchange import HttpError, Problem, Response, Route, error_list, problem_response
 from afterfit.serving.contracts._openapi import example_row, openapi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from afterfit.runtime import Model
-    from afterfit.serving._batching import Batch
+    from afterfit.serving._batching import Batch, Ticket
     from afterfit.serving._data_plane import DataPlane, ServedModel
     from afterfit.serving._exchange import Handler
 
 JSON_BODY = frozenset({b"application/json"})
+TIMEOUT = b"x-request-timeout"
+"""Seconds within which the model's turn must have come; the request is refused otherwise."""
+
 PAGE = Path(__file__).parents[2] / "web" / "page.html"
 
 _encode = msgspec.json.Encoder().encode
@@ -50,27 +55,47 @@ class NativeContract:
         ]
         page = _page()
         routes += [_get("/", page), _get("/docs", page)]
-        for name, one in served.items():
-            predict = self._predict(one)
-            routes.append(_get(f"/models/{name}", Response(_encode(_description(one.model)))))
-            routes.append(Route(f"/models/{name}/predict", "POST", predict, JSON_BODY))
-            if len(served) == 1:
-                routes.append(Route("/predict", "POST", predict, JSON_BODY))
+        for name, versions in self._plane.versions.items():
+            for version, one in versions.items():
+                routes += self._model_routes(f"/models/{name}/versions/{version}", one)
+            routes += self._model_routes(f"/models/{name}", served[name])
+        if len(served) == 1:
+            routes += self._answering_routes("", next(iter(served.values())))
         return routes
+
+    def _model_routes(self, path: str, served: ServedModel) -> list[Route]:
+        return [
+            _get(path, Response(_encode(self._description(served.model)))),
+            *self._answering_routes(path, served),
+        ]
+
+    def _answering_routes(self, path: str, served: ServedModel) -> list[Route]:
+        return [
+            Route(f"{path}/predict", "POST", self._predict(served), JSON_BODY),
+            Route(f"{path}/check", "POST", self._check(served), JSON_BODY),
+        ]
 
     def missing(self, path: str) -> Problem | None:
         """A model that is not served, or `/predict` where it would have to choose."""
         names = list(self._plane.models)
-        if path == "/predict":
-            paths = ", ".join(f"/models/{name}/predict" for name in names[:10])
+        if path in {"/predict", "/check"}:
+            paths = ", ".join(f"/models/{name}{path}" for name in names[:10])
             return Problem(
                 404, "which-model", f"This server has {len(names)} models; post to one of {paths}."
             )
         if not path.startswith("/models/"):
             return None
-        asked = path.removeprefix("/models/").removesuffix("/predict")
+        asked = path.removeprefix("/models/").removesuffix("/predict").removesuffix("/check")
         if asked in self._plane.models:
             return None
+        name, _, version = asked.partition("/versions/")
+        if name in self._plane.models:
+            served_versions = ", ".join(self._plane.versions[name])
+            return Problem(
+                404,
+                "unknown-version",
+                f"Of {name!r} this server has {served_versions}, not {version[:100]!r}.",
+            )
         near = difflib.get_close_matches(asked[:200], names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, names[:10]))}."
         return Problem(404, "unknown-model", f"This server has no model {asked[:100]!r}. {hint}")
@@ -83,16 +108,67 @@ class NativeContract:
         plane = self._plane
         shape = shaper(served.model)
 
-        async def predict(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:  # noqa: ARG001 - a handler takes them
+        def answer(batch: Batch, ticket: Ticket) -> bytes:
+            answered = shape(batch, ticket.start, ticket.stop)
+            if batch.unusual:
+                warnings = served.find_unusual(ticket.packed)
+                if warnings:
+                    return b'%b,"warnings":%b}' % (answered[:-1], _encode(error_list(warnings)))
+            return answered
+
+        async def predict(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:
             try:
-                if len(body) > INLINE_BODY:
-                    return await plane.answer_json(served, body, shape)
-                ticket = plane.submit_json(served, body)
+                deadline = _deadline(headers)
+                decode = partial(served.decode_json, body)
+                return await plane.answer(served, decode, answer, size=len(body), deadline=deadline)
             except SchemaError as error:
-                return problem_response(_problem_of_rows(error, body))
-            return shape(await ticket.answered(), ticket.start, ticket.stop)
+                return problem_response(_problem_of_rows(served, error, body))
 
         return predict
+
+    def _check(self, served: ServedModel) -> Handler:
+        plane = self._plane
+
+        async def check(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:  # noqa: ARG001 - a handler takes them
+            decode = partial(served.decode_json, body)
+            try:
+                packed = decode() if len(body) <= INLINE_BODY else await plane.in_thread(decode)
+            except SchemaError as error:
+                return problem_response(_problem_of_rows(served, error, body))
+            warnings = error_list(served.find_unusual(packed))
+            return _encode({"ok": True, "rows": row_count(packed), "warnings": warnings})
+
+        return check
+
+    def _description(self, model: Model) -> dict[str, object]:
+        """What `GET /models/{name}` answers; `example` is a body that can be posted as it is."""
+        return {
+            **_summary(model),
+            "versions": list(self._plane.versions[model.name]),
+            "framework": model.manifest.framework,
+            "columns": model.schema.columns,
+            "outputs": model.schema.outputs,
+            "example": {"rows": [example_row(model)]},
+        }
+
+
+def _deadline(headers: Mapping[bytes, bytes]) -> float:
+    """When the model's turn must have come, on the clock of `perf_counter`; at any time where not said.
+
+    Raises HttpError where the header is no number of seconds.
+    """
+    stated = headers.get(TIMEOUT)
+    if stated is None:
+        return math.inf
+    try:
+        seconds = float(stated)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise HttpError(
+            400, "invalid-timeout", "The header X-Request-Timeout is not a positive number of seconds."
+        )
+    return perf_counter() + seconds
 
 
 def shaper(model: Model) -> Callable[[Batch, int, int], bytes]:
@@ -144,8 +220,13 @@ def _spelled(value: Any) -> Any:
     return value
 
 
-def _problem_of_rows(error: SchemaError, body: bytes) -> Problem:
-    """400 where the body is no JSON at all, 422 with every mistake where it is."""
+def _problem_of_rows(served: ServedModel, error: SchemaError, body: bytes) -> Problem:
+    """400 where the body is no JSON at all, 413 where it is too much of it, 422 with every mistake otherwise."""
+    if isinstance(error, TooManyRowsError):
+        first = error.errors[0]
+        return Problem(
+            413, "too-many-rows", f"The body has {first.got}, and {first.expected} are taken; {first.fix}."
+        )
     try:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
@@ -157,7 +238,7 @@ def _problem_of_rows(error: SchemaError, body: bytes) -> Problem:
         "invalid-rows",
         f"The rows do not fit the schema: {count}{' or more' if error.truncated else ''} "
         f"mistake{'s' if count != 1 else ''}, each listed in errors.",
-        errors=error.errors,
+        errors=tuple(served.explain_invalid(error)),
         truncated=error.truncated,
     )
 
@@ -179,17 +260,6 @@ def _summary(model: Model) -> dict[str, object]:
     if model.manifest.description is not None:
         summary["description"] = model.manifest.description
     return summary
-
-
-def _description(model: Model) -> dict[str, object]:
-    """What `GET /models/{name}` answers; `example` is a body that can be posted as it is."""
-    return {
-        **_summary(model),
-        "framework": model.manifest.framework,
-        "columns": model.schema.columns,
-        "outputs": model.schema.outputs,
-        "example": {"rows": [example_row(model)]},
-    }
 
 
 def _page() -> Response:

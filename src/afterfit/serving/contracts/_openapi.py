@@ -47,8 +47,10 @@ def openapi(models: Sequence[Model]) -> dict[str, Any]:
         path = f"/models/{quote(model.name)}"
         paths[path] = {"get": _describing(f"describe_{index}", f"The schema of {model.name}", "schema")}
         paths[f"{path}/predict"] = {"post": _predict(model, f"predict_{index}", rows, answer)}
+        paths[f"{path}/check"] = {"post": _check(model, f"check_{index}", rows)}
         if len(models) == 1:
             paths["/predict"] = {"post": _predict(model, "predict", rows, answer)}
+            paths["/check"] = {"post": _check(model, "check", rows)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "afterfit", "version": __version__, "summary": "Models saved whole, and served."},
@@ -91,7 +93,7 @@ def column_schema(column: Column) -> JsonSchema:
     elif column.categories is not None and not column.categories.open:
         schema = {"enum": list(column.categories.values)}
     else:
-        schema = dict(_TYPES[column.type])
+        schema = _bounded(column) if column.bounds is not None else dict(_TYPES[column.type])
     if column.nullable:
         schema = {"anyOf": [schema, {"type": "null"}]}
     if column.range is not None:
@@ -103,20 +105,33 @@ def column_schema(column: Column) -> JsonSchema:
 
 def _nested_schema(column: Column) -> JsonSchema:
     """Lists within lists, of the sizes of a tensor column; an open size is at least 1."""
-    element = dict(_TYPES[column.type])
-    if column.bounds is not None:
-        limits = {
-            "minimum": column.bounds.minimum,
-            "exclusiveMinimum": column.bounds.exclusive_minimum,
-            "maximum": column.bounds.maximum,
-            "exclusiveMaximum": column.bounds.exclusive_maximum,
-        }
-        element |= {name: limit for name, limit in limits.items() if limit is not None}
+    element = _bounded(column)
     for size in reversed(column.shape or ()):
         element = {"type": "array", "items": element, "minItems": max(size, 1)}
         if size >= 0:
             element["maxItems"] = size
     return element
+
+
+def _bounded(column: Column) -> JsonSchema:
+    """The numbers within the column's bounds; an infinity only on a side without one."""
+    bounds = column.bounds
+    if bounds is None:
+        return dict(_TYPES[column.type])
+    stated = {
+        "minimum": bounds.minimum,
+        "exclusiveMinimum": bounds.exclusive_minimum,
+        "maximum": bounds.maximum,
+        "exclusiveMaximum": bounds.exclusive_maximum,
+    }
+    number: JsonSchema = {"type": "number" if column.type == "float" else "integer"}
+    number |= {keyword: bound for keyword, bound in stated.items() if bound is not None}
+    if column.type == "integer":
+        return number
+    spelled = ["NaN"]
+    spelled += ["Infinity"] if bounds.maximum is None and bounds.exclusive_maximum is None else []
+    spelled += ["-Infinity"] if bounds.minimum is None and bounds.exclusive_minimum is None else []
+    return {"anyOf": [number, {"enum": spelled}]}
 
 
 def answer_schema(model: Model) -> JsonSchema:
@@ -132,7 +147,13 @@ def answer_schema(model: Model) -> JsonSchema:
             }
         if output.columns is not None:
             properties["columns"] = {"const": list(output.columns)}
-    return {"type": "object", "properties": properties, "required": list(properties)}
+    required = list(properties)
+    properties["warnings"] = {
+        "type": "array",
+        "description": "Values that no training row had; absent where there are none.",
+        "items": _ref("mistake"),
+    }
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _output_schema(output: Output) -> JsonSchema:
@@ -162,33 +183,48 @@ def _sample(column: Column) -> object:
 
 
 def _predict(model: Model, operation: str, rows: str, answer: str) -> JsonSchema:
+    return {
+        "operationId": operation,
+        "summary": f"Answer rows with {model.name}",
+        "description": model.manifest.description or f"A {model.task} model, version {model.version}.",
+        "parameters": [_TIMEOUT],
+        "requestBody": _body(model, rows),
+        "responses": _responses("One answer a row", answer),
+    }
+
+
+def _check(model: Model, operation: str, rows: str) -> JsonSchema:
+    return {
+        "operationId": operation,
+        "summary": f"Check rows for {model.name} without answering them",
+        "requestBody": _body(model, rows),
+        "responses": _responses("The rows fit the schema", "checked"),
+    }
+
+
+def _body(model: Model, rows: str) -> JsonSchema:
     examples = {
         f"golden_{index}": {"value": {"rows": [golden.input]}}
         for index, golden in enumerate(model.bundle.golden[:3])
     } or {"example": {"value": {"rows": [example_row(model)]}}}
     return {
-        "operationId": operation,
-        "summary": f"Answer rows with {model.name}",
-        "description": model.manifest.description or f"A {model.task} model, version {model.version}.",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _ref(rows), "examples": examples}},
-        },
-        "responses": {
-            "200": {
-                "description": "One answer a row",
-                "content": {"application/json": {"schema": _ref(answer)}},
-            },
-            **_problems(
-                {
-                    "400": "The body is not JSON",
-                    "413": "The body or the number of rows is above the limit",
-                    "415": "The body is not said to be JSON",
-                    "422": "Some values do not fit the schema; every mistake is listed",
-                    "503": "Too much waits already",
-                }
-            ),
-        },
+        "required": True,
+        "content": {"application/json": {"schema": _ref(rows), "examples": examples}},
+    }
+
+
+def _responses(good: str, schema: str) -> JsonSchema:
+    return {
+        "200": {"description": good, "content": {"application/json": {"schema": _ref(schema)}}},
+        **_problems(
+            {
+                "400": "The body is not JSON, or a header is malformed",
+                "413": "The body or the number of rows is above the limit",
+                "415": "The body is not said to be JSON",
+                "422": "Some values do not fit the schema; every mistake is listed",
+                "503": "Too much waits already",
+            }
+        ),
     }
 
 
@@ -220,13 +256,20 @@ _TEXT: JsonSchema = {"type": "string"}
 _SUMMARY = {"name": _TEXT, "version": _TEXT, "task": _TEXT, "predict": _TEXT, "description": _TEXT}
 _NAMED = ("name", "version", "task", "predict")
 _LIST: JsonSchema = {"type": "array", "items": {"type": "object"}}
+_TIMEOUT: JsonSchema = {
+    "name": "X-Request-Timeout",
+    "in": "header",
+    "description": "Seconds within which the model's turn must come; the answer is 503 otherwise.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
 _SHARED: Mapping[str, JsonSchema] = {
     "live": _object(["status"], status={"const": "live"}),
     "ready": _object(["status"], status={"const": "ready"}, models={"type": "array", "items": _TEXT}),
     "models": _object(["models"], models={"type": "array", "items": _object(_NAMED, **_SUMMARY)}),
     "schema": _object(
-        [*_NAMED, "columns", "outputs", "example"],
+        [*_NAMED, "versions", "columns", "outputs", "example"],
         **_SUMMARY,
+        versions={"type": "array", "items": _TEXT},
         framework={"type": "object"},
         columns=_LIST,
         outputs=_LIST,
@@ -239,16 +282,20 @@ _SHARED: Mapping[str, JsonSchema] = {
         status={"type": "integer"},
         detail=_TEXT,
         truncated={"type": "boolean"},
-        errors={
-            "type": "array",
-            "items": _object(
-                ["row", "column", "expected", "got", "fix"],
-                row={"type": ["integer", "null"]},
-                column={"type": ["string", "null"]},
-                expected=_TEXT,
-                got=_TEXT,
-                fix=_TEXT,
-            ),
-        },
+        errors={"type": "array", "items": _ref("mistake")},
+    ),
+    "mistake": _object(
+        ["row", "column", "expected", "got", "fix"],
+        row={"type": ["integer", "null"]},
+        column={"type": ["string", "null"]},
+        expected=_TEXT,
+        got=_TEXT,
+        fix=_TEXT,
+    ),
+    "checked": _object(
+        ["ok", "rows", "warnings"],
+        ok={"const": True},
+        rows={"type": "integer"},
+        warnings={"type": "array", "items": _ref("mistake")},
     ),
 }

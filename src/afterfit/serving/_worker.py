@@ -1,0 +1,111 @@
+"""One worker: the application it answers with, the bundles it loads and watches."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from afterfit.errors import AfterfitError
+from afterfit.serving._data_plane import DataPlane, Limits, Policy
+
+if TYPE_CHECKING:
+    from afterfit.runtime import Model
+    from afterfit.serving._exchange import Contract
+    from afterfit.serving._http import Application
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a worker needs to know; it crosses to the worker's process."""
+
+    paths: tuple[str, ...]
+    counts: str
+    """The folder where the workers count."""
+    limits: Limits = field(default_factory=Limits)
+    policy: Policy = field(default_factory=Policy)
+
+    @property
+    def trigger(self) -> str:
+        """The file whose change makes every worker load its bundles anew."""
+        return os.path.join(self.counts, "reload")  # noqa: PTH118 - a string, as the bundles' paths are
+
+
+def make_application(settings: Settings) -> Application:
+    """The application of one worker, which loads the bundles when it starts and watches them from then on."""
+    from afterfit.serving._http import Application
+    from afterfit.serving._meters import ServerMeter
+    from afterfit.serving._swap import BundleWatcher, stamp
+    from afterfit.serving.contracts import NativeContract, OperationsContract
+
+    _log_to_stderr()
+    _end_with_parent()
+    meter = ServerMeter(Path(settings.counts))
+
+    def open_plane() -> DataPlane:
+        plane = DataPlane(load_models(settings), settings.limits, settings.policy, meter)
+        _settle_memory()
+        return plane
+
+    def contracts(plane: DataPlane) -> list[Contract]:
+        return [NativeContract(plane), OperationsContract(plane, meter)]
+
+    def look() -> object:
+        return [stamp(path) for path in (*settings.paths, settings.trigger)]
+
+    async def watch() -> None:
+        await BundleWatcher(look, lambda: load_models(settings), application.replace).run()
+
+    application = Application(open_plane, contracts, observer=meter, meanwhile=watch)
+    return application
+
+
+def load_models(settings: Settings) -> list[Model]:
+    """Open every bundle and replay its golden rows. Raises AfterfitError where one is not to be trusted."""
+    from afterfit.runtime import load
+
+    models = []
+    for path in settings.paths:
+        model = load(path, threads=1)
+        report = model.verify()
+        if not report.ok:
+            raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
+        models.append(model)
+    return models
+
+
+def _settle_memory() -> None:
+    """Requests leave no cycles behind; collecting after every few hundred objects would only cost time."""
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+def _end_with_parent() -> None:
+    """Stop this worker when the process that started it is gone, even if that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("afterfit")
+    log.handlers = [handler]
+    log.propagate = False

@@ -1,0 +1,127 @@
+"""Bundles are swapped under load: no request fails, and every answer is that of the version it names."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+from sklearn.linear_model import LinearRegression
+from tests.serving.test_server import running
+
+import afterfit
+from afterfit.errors import AfterfitError
+from afterfit.serving._swap import BundleWatcher
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory):
+    """Two versions of a model: y = 2 x and y = 3 x."""
+    folder = tmp_path_factory.mktemp("versions")
+    X = np.arange(20.0).reshape(-1, 1) + 0.5
+    return [
+        afterfit.save(LinearRegression().fit(X, slope * X[:, 0]), folder / f"{slope}.afit", X=X, name="line")
+        for slope in (2, 3)
+    ], [folder / "2.afit", folder / "3.afit"]
+
+
+def place(source, target):
+    draft = target.with_suffix(".draft")
+    shutil.copyfile(source, draft)
+    draft.replace(target)
+
+
+def wait_for(url, version, seconds=20):
+    stop = time.monotonic() + seconds
+    with httpx.Client() as client:
+        while client.get(f"{url}/models").json()["models"][0]["version"] != version:
+            assert time.monotonic() < stop, "the swap did not come"
+
+
+def test_a_changed_file_goes_live_without_a_failed_request(versions, tmp_path):
+    (first, second), paths = versions
+    served = tmp_path / "line.afit"
+    place(paths[0], served)
+    factors = {first.version: 2.0, second.version: 3.0}
+    seen: list[tuple[str, float]] = []
+    failed: list[object] = []
+    done = threading.Event()
+    with running(served) as (url, _):
+
+        def ask():
+            with httpx.Client() as client:
+                while not done.is_set():
+                    reply = client.post(f"{url}/predict", json={"rows": [{"x0": 5.0}]})
+                    if reply.status_code != 200:
+                        failed.append(reply.text)
+                        return
+                    answer = reply.json()
+                    seen.append((answer["version"], answer["predictions"][0]))
+
+        askers = [threading.Thread(target=ask) for _ in range(3)]
+        for asker in askers:
+            asker.start()
+        try:
+            for path, model in ((paths[1], second), (paths[0], first), (paths[1], second)):
+                place(path, served)
+                wait_for(url, model.version)
+        finally:
+            done.set()
+            for asker in askers:
+                asker.join()
+    assert not failed
+    assert {version for version, _ in seen} == set(factors)
+    assert all(answer == pytest.approx(5 * factors[version]) for version, answer in seen)
+
+
+def test_sighup_loads_the_bundles_anew(versions, tmp_path):
+    (first, _), paths = versions
+    served = tmp_path / "line.afit"
+    place(paths[0], served)
+    with running(served, "--workers", 2) as (url, process):
+        process.send_signal(signal.SIGHUP)
+        wait_for(url, first.version)
+        assert httpx.post(f"{url}/predict", json={"rows": [{"x0": 5.0}]}).status_code == 200
+        assert process.poll() is None
+
+
+def test_a_bundle_that_fails_its_audit_never_goes_live(caplog):
+    applied = []
+    state = {"stamp": 0, "models": ["new"]}
+
+    def load():
+        if isinstance(state["models"], Exception):
+            raise state["models"]
+        return state["models"]
+
+    watcher = BundleWatcher(lambda: state["stamp"], load, applied.append)
+    asyncio.run(watcher.look())
+    assert applied == []
+    state.update(stamp=1, models=AfterfitError("digest-mismatch"))
+    asyncio.run(watcher.look())
+    asyncio.run(watcher.look())
+    assert applied == []
+    assert [record.message for record in caplog.records].count(
+        "the bundles were not swapped, and what was served goes on: digest-mismatch"
+    ) == 1
+    state.update(stamp=2, models=["newer"])
+    asyncio.run(watcher.look())
+    assert applied == [["newer"]]
+
+
+def test_a_truncated_file_leaves_the_old_version_serving(versions, tmp_path):
+    (first, second), paths = versions
+    served = tmp_path / "line.afit"
+    place(paths[0], served)
+    with running(served, expect_complaints=True) as (url, process):
+        served.write_bytes(paths[1].read_bytes()[:-100])
+        line = process.stderr.readline()
+        assert "what was served goes on" in line
+        assert httpx.get(f"{url}/models").json()["models"][0]["version"] == first.version
+        place(paths[1], served)
+        wait_for(url, second.version)
