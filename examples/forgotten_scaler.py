@@ -45,7 +45,7 @@ def main(folder: Path) -> None:
     try:
         afterfit.save(network, folder / "alone.afit", X=X, y=y)
     except afterfit.ForgottenPreprocessingError as error:
-        print("The network alone is refused:", error)  # noqa: T201 - an example speaks
+        print("The network alone is refused:", error)
     else:
         raise AssertionError("the network alone must be refused")
 
@@ -69,8 +69,8 @@ def main(folder: Path) -> None:
         check=True,
     ).stdout
     by_hand = target.inverse_transform(network.predict(features.transform(X.head(5)), verbose=0))
-    print("Answers from the file:", answered.strip())  # noqa: T201
-    print("Answers by hand:      ", by_hand.ravel().tolist())  # noqa: T201
+    print("Answers from the file:", answered.strip())
+    print("Answers by hand:      ", by_hand.ravel().tolist())
     np.testing.assert_allclose(json.loads(answered), by_hand.ravel(), rtol=1e-5)
 
 

@@ -113,7 +113,13 @@ def test_every_mistake_is_listed_with_its_place(value, expected):
     [
         ([], [("a list of integers", "an empty list")]),
         ([[1]], [("an integer of at least 0 and at most 9", "a list at [0]")]),
-        ([10, 1.5], [("an integer of at least 0 and at most 9", "10 at [0]"), ("an integer of at least 0 and at most 9", "1.5 at [1]")]),
+        (
+            [10, 1.5],
+            [
+                ("an integer of at least 0 and at most 9", "10 at [0]"),
+                ("an integer of at least 0 and at most 9", "1.5 at [1]"),
+            ],
+        ),
         ([0, -1], [("an integer of at least 0 and at most 9", "-1 at [1]")]),
     ],
 )  # fmt: skip
