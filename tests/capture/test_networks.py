@@ -112,6 +112,23 @@ def test_sequences_of_any_length(tmp_path, seeded):
         afterfit.save(module, tmp_path / "x.afit", X=seeded.integers(0, 20, (50, 5)))
 
 
+def test_a_sequence_that_is_too_short_for_the_network_is_an_error_of_its_row(tmp_path, seeded):
+    class Filtered(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv1d(2, 3, 3)
+
+        def forward(self, series: Any) -> Any:
+            return self.conv(series).mean(2)
+
+    rows = [seeded.normal(size=(2, 4 + i % 3)) for i in range(30)]
+    model = afterfit.save(Filtered().eval(), tmp_path / "x.afit", X={"series": rows})
+    with pytest.raises(
+        SchemaError, match=r"row 1: expected arrays of sizes that .* got arrays of sizes \[2, 2\]"
+    ):
+        model.predict([{"series": [[0.0] * 5] * 2}, {"series": [[0.0] * 2] * 2}])
+
+
 def test_several_inputs_by_name_or_in_order(tmp_path, seeded):
     image, age = seeded.normal(size=(30, 1, 8, 8)).astype(np.float32), seeded.normal(size=(30, 3))
     module = Two().eval()

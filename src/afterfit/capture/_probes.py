@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from afterfit.capture._reference import Reference
     from afterfit.schema import Bounds, Column
 
-ProbeKind = Literal["ordinary", "missing", "category", "extreme", "threshold"]
+ProbeKind = Literal["ordinary", "missing", "category", "extreme", "threshold", "size"]
 
 ORDINARY_ROWS = 16
 COLUMNS_PROBED = 200
@@ -107,7 +107,8 @@ def evenly(items: Sequence[Any], count: int) -> list[Any]:
 def _tensor_probes(frame: Any, position: int, column: Column) -> Iterator[Probe]:
     """Rows whose whole array holds one number: the smallest and largest seen, zero, and a span beyond both.
 
-    Where sizes are open, also the rows with the smallest and the largest array, and those cut to size 1.
+    Where sizes are open, also the rows with the smallest and the largest array, and one cut to size 1 (a probe of the
+    kind `size`, which a model need not answer).
     """
     base = _spread(row_count(frame), position)
     sample = column_values(frame, position, [base])[0]
@@ -115,7 +116,7 @@ def _tensor_probes(frame: Any, position: int, column: Column) -> Iterator[Probe]
         sizes = [np.size(value) for value in column_values(frame, position, range(row_count(frame)))]
         yield from (Probe("ordinary", int(row)) for row in (np.argmin(sizes), np.argmax(sizes)))
         cut = tuple(slice(1) if size == -1 else slice(None) for size in column.shape or ())
-        yield Probe("extreme", base, ((position, sample[cut]),))
+        yield Probe("size", base, ((position, sample[cut]),))
     if column.range is not None:
         extremes = _extremes(column, float(column.range[0]), float(column.range[1]))
         for value in dict.fromkeys([*extremes, 0]):

@@ -231,6 +231,8 @@ def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, pro
     progress.begin("replaying golden rows")
     plain = golden_probes(frame, schema.columns)
     plain += threshold_probes(replay.lowered, packed, [column.dtype for column in table.columns])
+    sizes = [probe for probe in plain if probe.kind == "size"]
+    plain = [probe for probe in plain if probe.kind != "size"] + _bearable(replay, frame, sizes)
     _check_probes(replay, frame, plain)
     gaps = [
         probe for probe in missing_probes(frame, schema.columns) if schema.columns[probe.cells[0][0]].nullable

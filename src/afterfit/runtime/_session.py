@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afterfit.errors import BundleError
+from afterfit.errors import ArgumentError, BundleError, CellError, SchemaError
 from afterfit.schema import groups_by_size, is_ragged, take_group
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class GraphSession:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-        refusals = (
+        self._refusals = refusals = (
             state.Fail,
             state.InvalidArgument,
             state.InvalidGraph,
@@ -93,8 +93,28 @@ class GraphSession:
     def _run_groups(self, packed: Packed, names: list[str]) -> dict[str, np.ndarray[Any, Any]]:
         answers: dict[str, np.ndarray[Any, Any]] = {}
         rows = len(next(iter(packed.values())))
+        if rows == 0:
+            raise ArgumentError("there are no rows; give at least one")
         for group in groups_by_size(packed):
-            part = self.run({name: take_group(values, group) for name, values in packed.items()}, names)
+            taken = {name: take_group(values, group) for name, values in packed.items()}
+            try:
+                part = self.run(taken, names)
+            except self._refusals as error:
+                # Types and fixed sizes were checked before: what is left is a size that an operator does not take.
+                sizes = ", ".join(
+                    str(list(taken[name].shape[1:])) for name, v in packed.items() if is_ragged(v)
+                )
+                raise SchemaError(
+                    [
+                        CellError(
+                            int(group[0]),
+                            None,
+                            "arrays of sizes that the model has an answer for",
+                            f"arrays of sizes {sizes}",
+                            "send longer ones",
+                        )
+                    ]
+                ) from error
             for name, array in part.items():
                 if name not in answers:
                     answers[name] = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
