@@ -148,6 +148,12 @@ def wrong_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def hand_manifest() -> Manifest:
+    """The manifest of `hand_bundle`, to be changed where another is wanted."""
+    return MANIFEST
+
+
+@pytest.fixture(scope="session")
 def hand_answer():
     """The probability of `yes` that the model of `hand_bundle` gives to a row."""
     return answer

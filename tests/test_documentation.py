@@ -28,6 +28,15 @@ def test_the_examples_of_the_readme_run(number: int, tmp_path: Path, monkeypatch
     assert (tmp_path / "wine.afit").is_file()
 
 
+def test_the_examples_of_the_testing_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    page = (ROOT / "docs" / "testing.md").read_text(encoding="utf-8")
+    names: dict[str, object] = {}
+    for block in blocks(page, "python"):
+        exec(compile(block, "testing.md", "exec"), names)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("path", WITH_EXAMPLES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_the_examples_of_docstrings_run(path: Path):
     parts = path.relative_to(SOURCE.parent).with_suffix("").parts

@@ -15,7 +15,7 @@ LAYERS = [
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
     {"capture", "monitoring", "doctor", "search", "emit"},
-    {"serving", "web", "retrain"},
+    {"serving", "web", "retrain", "testing"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -113,6 +113,9 @@ def test_imports_point_down():
         ("afterfit.runtime._model", "import onnx"),
         ("afterfit.bundle._reader", "import spox"),
         ("afterfit.serving._http", "import rich.console"),
+        ("afterfit.capture._save", "from afterfit.testing import check_estimator"),
+        ("afterfit.runtime._model", "import afterfit.testing"),
+        ("afterfit.testing._check", "import sklearn"),
     ],
 )
 def test_an_illegal_import_is_found(module: str, line: str):

@@ -5,21 +5,14 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import spox
 import spox.opset.ai.onnx.ml.v5 as ml
 import spox.opset.ai.onnx.v21 as op
 
-from afterfit.bundle import (
-    Framework,
-    GoldenRow,
-    Lineage,
-    Manifest,
-    Parity,
-    encode_json,
-    write_bundle,
-)
+from afterfit.bundle import GoldenRow, Manifest, encode_json, write_bundle
 from afterfit.schema import Categories, Column, Output, Schema
 
 SCHEMA = Schema(
@@ -43,26 +36,6 @@ SCHEMA = Schema(
     outputs=(
         Output(name="prediction", type="string", shape=(-1,), classes=("no", "yes")),
         Output(name="probabilities", type="float", shape=(-1, 2)),
-    ),
-)
-
-MANIFEST = Manifest(
-    format=1,
-    name="tiny",
-    task="classification",
-    framework=Framework(name="scikit-learn", version="1.9.1", model="Pipeline"),
-    entry_points={"predict": "prediction", "predict_proba": "probabilities"},
-    files={},
-    lineage=Lineage(data_sha256="0" * 64, data_rows=4, saved_by="afterfit 0.1.0"),
-    parity=Parity(
-        rows=4,
-        rows_given=4,
-        golden_rows=4,
-        labels_different=0,
-        ties=0,
-        max_error=0.0,
-        tolerance=1e-12,
-        precision="float64",
     ),
 )
 
@@ -132,9 +105,11 @@ def graph() -> bytes:
 
 
 @pytest.fixture(scope="session")
-def parts(graph: bytes) -> dict[str, Any]:
+def parts(graph: bytes, hand_manifest: Manifest) -> dict[str, Any]:
     """The arguments of `write_bundle` for the small bundle."""
-    return {"manifest": MANIFEST, "schema": SCHEMA, "graph": graph, "golden": GOLDEN, "entries": ENTRIES}
+    parity = msgspec.structs.replace(hand_manifest.parity, golden_rows=len(GOLDEN))
+    manifest = msgspec.structs.replace(hand_manifest, name="tiny", description=None, parity=parity)
+    return {"manifest": manifest, "schema": SCHEMA, "graph": graph, "golden": GOLDEN, "entries": ENTRIES}
 
 
 @pytest.fixture(scope="session")

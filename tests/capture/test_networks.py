@@ -28,7 +28,13 @@ torch = pytest.importorskip("torch", reason="needs the extra `torch`")
 pytest.importorskip("onnxscript", reason="needs the extra `torch`")
 nn = torch.nn
 
-pytestmark = pytest.mark.xdist_group("networks")
+pytestmark = [
+    pytest.mark.xdist_group("networks"),
+    # Keras 3 hands its own tensors to NumPy in a way that NumPy 2 deprecates.
+    pytest.mark.filterwarnings(
+        "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+    ),
+]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "forgotten_scaler.py"
 
 

@@ -36,6 +36,16 @@ def test_only_the_outputs_asked_for_are_computed(graph: bytes):
     assert list(GraphSession(graph).run(packed, ["same"])) == ["same"]
 
 
+@pytest.mark.parametrize("operator", [op.mul, op.div])
+def test_a_factor_close_to_one_is_not_dropped(operator):
+    factor = 1 - 3e-11
+    number = spox.argument(spox.Tensor(np.float64, ("N", 1)))
+    scaled = operator(op.abs(number), op.constant(value=np.array(factor)))
+    graph = spox.build({"number": number}, {"scaled": op.neg(scaled)}).SerializeToString()
+    answer = GraphSession(graph).run({"number": np.array([[7.0]])}, ["scaled"])["scaled"]
+    assert answer == [[-7.0 * factor if operator is op.mul else -7.0 / factor]]
+
+
 def test_a_graph_that_onnx_runtime_refuses_is_a_bundle_error(capfd: pytest.CaptureFixture[str]):
     with pytest.raises(BundleError, match=r"ONNX Runtime .* refuses the graph"):
         GraphSession(b"not a graph")

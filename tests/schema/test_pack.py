@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime as dt
 import math
 
@@ -10,9 +11,11 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from afterfit.errors import ArgumentError, SchemaError
-from afterfit.schema import MISSING_TEXT, pack_table
+from afterfit.schema import MISSING_TEXT, Column, Schema, TablePacker, pack_table
 
 
 def mistakes(schema, X):
@@ -225,3 +228,46 @@ def test_a_table_is_not_changed(flights, row):
 def test_what_is_not_a_table(flights):
     with pytest.raises(ArgumentError):
         pack_table(flights, "text")
+
+
+NUMBERS = Schema(
+    columns=(
+        Column(name="x0", type="float", nullable=True, input="number", position=1, range=(0.0, 9.0)),
+        Column(name="x1", type="any", nullable=True, input=None, position=None),
+        Column(name="x2", type="integer", nullable=False, input="number", position=0, range=(0, 9)),
+        Column(name="x3", type="float", nullable=False, input="number", position=2, range=(0.0, 1e39)),
+    ),
+    outputs=(),
+)
+CELLS = st.sampled_from(
+    [0.0, -0.0, 1.5, 3.0, np.nan, np.inf, -np.inf, 1e38, 3.5e38, 2.0**53, 2.0**53 + 2, -7.0]
+)
+
+
+@given(
+    st.lists(st.lists(CELLS, min_size=4, max_size=4), min_size=1, max_size=5),
+    st.sampled_from(["f8", "f4", "i8"]),
+)
+def test_an_array_packed_whole_is_packed_as_column_by_column(rows, dtype):
+    with np.errstate(all="ignore"):
+        X = np.array(rows).astype(dtype)
+    packer = TablePacker(NUMBERS)
+    by_column = copy.copy(packer)
+    by_column._array = None
+
+    def packed(by):
+        try:
+            return {name: array.tolist() for name, array in by.pack(X).items()}
+        except SchemaError as error:
+            return [str(one) for one in error.errors]
+
+    before = X.copy()
+    assert repr(packed(packer)) == repr(packed(by_column))
+    assert np.array_equal(X, before, equal_nan=dtype != "i8")
+
+
+def test_an_array_packed_whole_is_a_copy():
+    X = np.ones((2, 4))
+    packed = TablePacker(NUMBERS).pack(X)["number"]
+    X[:] = 5.0
+    assert (packed == 1.0).all()

@@ -49,6 +49,8 @@ def locate(
         for number, step in enumerate(lowered.context.steps)
         for part, var in enumerate(_values(step))
     }
+    if not extra:
+        return None
     found = GraphSession(lowered.graph(extra), threads=1).run(packed, list(extra))
     for number, step in enumerate(lowered.context.steps):
         known = recorded.get(id(step.estimator))

@@ -20,6 +20,9 @@ TOLERANCE = {"float64": 1e-12, "float32": 1e-6}
 float32 only where the library itself adds up in float32, whose sums depend on their order.
 """
 
+LARGEST_TIED_SHARE = 0.05
+"""The largest share of the rows of `X` whose answer may differ because the library chooses between equals by chance."""
+
 Answers = dict[str, "NDArray[Any]"]
 
 

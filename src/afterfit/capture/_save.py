@@ -25,6 +25,7 @@ from afterfit.capture._forgotten import check_columns, check_scale
 from afterfit.capture._forgotten_answers import check_answers
 from afterfit.capture._frames import gap_of, reference_frame, row_count, take
 from afterfit.capture._graph import LoweredModel, lower_model
+from afterfit.capture._parity import LARGEST_TIED_SHARE
 from afterfit.capture._probes import (
     MODEL_REFUSALS,
     Probe,
@@ -228,6 +229,7 @@ def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, pro
     indices = np.unique(np.linspace(0, table.rows - 1, min(table.rows, REPLAYED_ROWS)).astype(np.int64))
     progress.begin(f"replaying {len(indices):,} rows")
     ordinary = replay.rows(frame, indices)
+    _check_ties(replay, len(ordinary.comparison.tied_rows), len(indices))
     progress.begin("replaying golden rows")
     plain = golden_probes(frame, schema.columns)
     plain += threshold_probes(replay.lowered, packed, [column.dtype for column in table.columns])
@@ -243,9 +245,23 @@ def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, pro
     if gaps:
         replays.append(replay.probes(frame, gaps))
     golden = [row for replayed in replays for row in golden_rows(schema, replayed)]
+    if not golden:
+        _check_ties(replay, 1, 1)
     return _Proof(
         _parity(replay, len(indices), table.rows, [ordinary, *replays], len(plain) + len(gaps)), golden
     )
+
+
+def _check_ties(replay: Replay, tied: int, rows: int) -> None:
+    """Refuse a model that decides too many rows by a choice between equals, which no graph can repeat."""
+    if tied > LARGEST_TIED_SHARE * rows:
+        raise UnsupportedModelError(
+            type(replay.reference.model).__name__,
+            "",
+            f"on {tied / rows:.0%} of the rows replayed its answer depends on which of several equally good ones it "
+            "comes upon first (such as rows at the same distance), which the library leaves to the order of a search",
+            "Use a metric, columns or a number of neighbours with fewer ties, and fit again",
+        )
 
 
 def _check_probes(replay: Replay, frame: Any, probes: Sequence[Probe]) -> None:

@@ -333,7 +333,7 @@ class Context:
         """Say that in the rows where `tied` bool `[N]` holds, the library itself decides by chance.
 
         Such as which of two rows at the same distance is the k-th nearest. Where the graph answers otherwise
-        there, it is counted as a tie.
+        there, it is counted as a tie; where it does on more than 5 % of the rows of `X`, saving is refused.
         """
         self.ties.append(tied)
 

@@ -11,7 +11,7 @@ import numpy as np
 from afterfit.bundle import read_bundle
 from afterfit.errors import ArgumentError
 from afterfit.runtime._session import GraphSession
-from afterfit.schema import RowDecoder, decode_text, is_arrays, pack_table
+from afterfit.schema import RowDecoder, TablePacker, decode_text, is_arrays
 
 if TYPE_CHECKING:
     import os
@@ -100,6 +100,10 @@ class Model:
         """The decoder of rows given as JSON or as dicts, made for this schema."""
         return RowDecoder(self.schema)
 
+    @cached_property
+    def _packer(self) -> TablePacker:
+        return TablePacker(self.schema)
+
     def predict(self, X: Any) -> NDArray[Any]:
         """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, ...]` of a regressor."""
         return self._answer("predict", X)
@@ -147,7 +151,7 @@ class Model:
             methods = ", ".join(sorted(self.manifest.entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
         rows = isinstance(X, list) and not is_arrays(X)
-        packed = self.decoder.decode_rows(X) if rows else pack_table(self.schema, X)
+        packed = self.decoder.decode_rows(X) if rows else self._packer.pack(X)
         answer = self._session.run(packed, [output])[output]
         return decoded_texts(answer) if self._is_text_table(output) else answer
 

@@ -24,6 +24,10 @@ CHUNK_BYTES = 1 << 24
 """Bytes of the inputs of one call, where that is fewer rows: images and long sequences."""
 
 
+INEXACT_OPTIMIZER = "NoopElimination"
+"""A rewriting at the basic level that changes float64 numbers: it drops a factor that float32 would round to 1."""
+
+
 def available_cores() -> int:
     """The number of cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -60,6 +64,7 @@ class GraphSession:
         # The extended level folds a scalar division into the float32 `alpha` of a FusedMatMul: 4e-9 off in float64.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("optimization.disable_specified_optimizers", INEXACT_OPTIMIZER)
         try:
             # Without the fallback, which would print to standard output and try the same provider again.
             self._session = onnxruntime.InferenceSession(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from afterfit.schema._columns import ColumnData
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._infer import InferredColumn, InferredTable, infer_table
-from afterfit.schema._pack import pack_table
+from afterfit.schema._pack import TablePacker, pack_table
 from afterfit.schema._tables import is_arrays, open_table
 from afterfit.schema._tensors import as_numpy, groups_by_size, is_ragged, rows_of, take_group
 from afterfit.schema._types import (
@@ -47,6 +47,7 @@ __all__ = [
     "RowDecoder",
     "Scalar",
     "Schema",
+    "TablePacker",
     "UnusualValues",
     "as_numpy",
     "decode_text",

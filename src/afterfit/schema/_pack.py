@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,33 +35,105 @@ def pack_table(schema: Schema, X: object) -> Packed:
 
     Raises `SchemaError` with every mistake (up to 1,000), and `ArgumentError` where `X` is no table.
     """
-    if is_rows(X):
-        rows: Any = X
-        return RowDecoder(schema).decode_rows(rows)
-    table = open_table(_as_only_tensor(schema, X))
-    places = _place(schema, table)
-    packed: Packed = {}
-    errors: list[tuple[int, int, CellError]] = []
-    suggestions = Suggestions()
-    order = {column.name: number for number, column in enumerate(schema.columns)}
-    for name in schema.inputs():
-        columns = schema.packed(name)
-        if columns[0].shape is not None:
-            packed[name], found = _pack_tensor(
-                TensorRule(columns[0]), table.read(places[columns[0].name]), suggestions
-            )
-            errors += [_placed(error, order) for error in found]
-            continue
-        array = np.empty((table.rows, len(columns)), dtype=DTYPES[name])
-        for position, column in enumerate(columns):
-            place = places[column.name]
-            found = _pack_column(Rule(column), table.read(place), array[:, position], suggestions)
-            errors += [_placed(error, order) for error in found]
-        packed[name] = array
-    if errors:
-        errors.sort(key=lambda item: item[:2])
-        raise SchemaError([item[2] for item in errors[:MAX_ERRORS]], truncated=len(errors) > MAX_ERRORS)
-    return packed
+    return TablePacker(schema).pack(X)
+
+
+class TablePacker:
+    """`pack_table` for many tables of one schema: what is known of its columns is worked out once. Immutable."""
+
+    __slots__ = ("_array", "_order", "_rules", "_schema", "_tensors")
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._order = {column.name: number for number, column in enumerate(schema.columns)}
+        found = {name: [Rule(column) for column in schema.packed(name)] for name in DTYPES}
+        self._rules = {name: rules for name, rules in found.items() if rules}
+        self._tensors = {
+            str(column.input): TensorRule(column)
+            for column in schema.columns
+            if column.input is not None and column.shape is not None
+        }
+        self._array = None if self._tensors else _ArrayRules.of(self._rules, self._order)
+
+    def pack(self, X: object) -> Packed:
+        """As `pack_table` does it."""
+        if self._array is not None and type(X) is np.ndarray:
+            array = self._array.pack(X)
+            if array is not None:
+                return {"number": array}
+        if is_rows(X):
+            rows: Any = X
+            return RowDecoder(self._schema).decode_rows(rows)
+        table = open_table(_as_only_tensor(self._schema, X))
+        places = _place(self._schema, table)
+        packed: Packed = {}
+        errors: list[tuple[int, int, CellError]] = []
+        suggestions = Suggestions()
+        for name, rules in self._rules.items():
+            array = np.empty((table.rows, len(rules)), dtype=DTYPES[name])
+            for position, rule in enumerate(rules):
+                column = rule.column.name
+                found = _pack_column(rule, table.read(places[column]), array[:, position], suggestions)
+                errors += [_placed(error, self._order) for error in found]
+            packed[name] = array
+        for name, tensor in self._tensors.items():
+            column = tensor.column.name
+            packed[name], found = _pack_tensor(tensor, table.read(places[column]), suggestions)
+            errors += [_placed(error, self._order) for error in found]
+        if errors:
+            errors.sort(key=lambda item: item[:2])
+            raise SchemaError([item[2] for item in errors[:MAX_ERRORS]], truncated=len(errors) > MAX_ERRORS)
+        return packed
+
+
+@dataclass(frozen=True, slots=True)
+class _ArrayRules:
+    """What an array of numbers must hold to be packed as it is, for a schema all of whose columns are open numbers.
+
+    `width`: of the array. `taken`: its columns that the model reads, in their order. The others, one for each column
+    read: bounds, whether NaN and whether only whole numbers are accepted.
+    """
+
+    width: int
+    taken: NDArray[np.int64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    nullable: NDArray[np.bool_]
+    whole: NDArray[np.bool_]
+
+    @staticmethod
+    def of(rules: dict[str, list[Rule]], order: dict[str, int]) -> _ArrayRules | None:
+        numbers = rules.get("number", [])
+        kinds = {rule.column.type for rule in numbers}
+        if (
+            set(rules) != {"number"}
+            or not kinds <= {"float", "integer"}
+            or any(rule.closed for rule in numbers)
+        ):
+            return None
+        whole = np.array([rule.column.type == "integer" for rule in numbers])
+        # The last integer that float64 holds for sure is one below the limit: the limit may have been rounded to.
+        return _ArrayRules(
+            len(order),
+            np.array([order[rule.column.name] for rule in numbers]),
+            np.array([rule.low for rule in numbers], dtype=np.float64) + whole,
+            np.array([rule.high for rule in numbers], dtype=np.float64) - whole,
+            np.array([rule.nullable for rule in numbers]),
+            whole,
+        )
+
+    def pack(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
+        """The columns read, float64 `[N, a]`; None where some cell has to be looked at by itself."""
+        plain = X.dtype.kind in "fi" and X.dtype.itemsize in {4, 8}
+        if not plain or X.ndim != 2 or X.shape[1] != self.width:
+            return None
+        values = np.ascontiguousarray(X[:, self.taken], dtype=np.float64)
+        good = (values >= self.low) & (values <= self.high)
+        if self.whole.any():
+            good &= ~self.whole | (values == np.floor(values))
+        if not good.all() and not (good | (self.nullable & np.isnan(values))).all():
+            return None
+        return values
 
 
 def _placed(error: CellError, order: dict[str, int]) -> tuple[int, int, CellError]:

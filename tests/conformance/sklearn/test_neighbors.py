@@ -107,7 +107,8 @@ def test_graphs_of_neighbours(agrees, wine, model):
 
 
 @pytest.mark.parametrize("algorithm", ["brute", "kd_tree", "ball_tree"])
-def test_ties_are_counted_as_such(tmp_path, iris, algorithm):
+def test_ties_are_counted_as_such(tmp_path, iris, algorithm, monkeypatch):
+    monkeypatch.setattr("afterfit.capture._save.LARGEST_TIED_SHARE", 1.0)
     X = iris.X.round()
     model = nn.KNeighborsClassifier(4, algorithm=algorithm).fit(X, iris.y)
     saved = afterfit.save(model, tmp_path / "m.afit", X=X)

@@ -68,8 +68,9 @@ def invert_frozen(estimator: Any, values: Var, context: Context) -> Var:
 
 @lowers("sklearn.semi_supervised.SelfTrainingClassifier")
 def lower_self_training(estimator: Any, X: Table, context: Context) -> Lowered:
-    """The classifier of the last round, on an array."""
-    return context.lower(estimator.estimator_, X.joined(), "estimator_")
+    """The classifier of the last round, on an array; releases before 1.6 call it by another name."""
+    name = "estimator_" if hasattr(estimator, "estimator_") else "base_estimator_"
+    return context.lower(getattr(estimator, name), X.joined(), name)
 
 
 @lowers("sklearn.model_selection.FixedThresholdClassifier")

@@ -107,7 +107,7 @@ def lower_iterative_imputer(estimator: Any, X: Table, context: Context) -> Table
     array = FloatArray(estimator, X, context)
     received = Table.of(array.var, X.width, array.dtype, X.origins)
     initial = context.lower_transformer(estimator.initial_imputer_, received, "initial_imputer_")
-    empty = np.asarray(estimator._is_empty_feature)  # noqa: SLF001 - no public equivalent
+    empty = _empty_features(estimator, context)
     kept = [i for i in range(X.width) if estimator.keep_empty_features or not empty[i]]
     gaps = _gaps(estimator, array.var)
     columns = [context.read_block(estimator, initial.column(j)) for j in range(len(kept))]
@@ -124,6 +124,19 @@ def lower_iterative_imputer(estimator: Any, X: Table, context: Context) -> Table
         columns[feature] = op.where(_column(gaps, kept[feature]), inside, columns[feature])
     var = columns[0] if len(columns) == 1 else op.concat(columns, axis=1)
     return _imputed_table(estimator, X, var, kept, context)
+
+
+def _empty_features(estimator: Any, context: Context) -> NDArray[np.bool_]:
+    """Which columns held no value at all, `[width]`; releases before 1.6 leave that in the first imputer."""
+    if hasattr(estimator, "_is_empty_feature"):
+        return np.asarray(estimator._is_empty_feature)  # noqa: SLF001 - no public equivalent
+    if estimator.keep_empty_features:
+        raise context.refuse(
+            estimator,
+            "with keep_empty_features this release of scikit-learn imputes values that are not missing",
+            "Use scikit-learn 1.6 or later, or keep_empty_features=False, and fit again",
+        )
+    return np.asarray(np.isnan(estimator.initial_imputer_.statistics_))
 
 
 def _predict(

@@ -52,6 +52,15 @@ def pairwise_distance(metric: str, X: Var, Y: NDArray[Any], params: Mapping[str,
     return _DISTANCES[metric](X, np.asarray(Y, dtype=np.float64), dict(params or {}))
 
 
+def neighbours_bray_curtis(X: Var, Y: NDArray[Any]) -> Var:
+    """The Bray-Curtis distance of scikit-learn's neighbour searches, shapes as in `pairwise_distance`.
+
+    They divide by the sum of |x| + |y|, SciPy by that of |x + y|.
+    """
+    sums = _added_up(X, Y, lambda x, y: op.add(op.abs(x), op.abs(y)))
+    return _guarded_ratio(_manhattan(X, Y, {}), sums)
+
+
 def euclidean(X: Var, Y: NDArray[Any], *, squared: bool = False) -> Var:
     """Euclidean distances `[N, m]` as |x|^2 - 2 x.y + |y|^2, which is how scikit-learn does it for dense rows."""
     Y = np.asarray(Y, dtype=np.float64)
@@ -265,7 +274,9 @@ _DISTANCES: dict[str, Callable[[Var, NDArray[np.float64], Mapping[str, Any]], Va
     "cityblock": _manhattan,
     "l1": _manhattan,
     "chebyshev": _chebyshev,
+    "infinity": _chebyshev,
     "minkowski": _minkowski,
+    "p": _minkowski,
     "cosine": _cosine_distance,
     "canberra": _canberra,
     "braycurtis": _bray_curtis,

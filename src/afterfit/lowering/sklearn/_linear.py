@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -179,11 +181,23 @@ def _zero_rows_are_uniform() -> bool:
 
 
 def _one_against_rest(estimator: Any) -> bool:
-    """Whether probabilities come from one logistic function a class; older releases let people choose."""
+    """Whether probabilities come from one logistic function a class; older releases let people choose.
+
+    Which solvers do so has changed between releases too, so the estimator itself is asked.
+    """
     chosen = getattr(estimator, "multi_class", "deprecated")
-    if chosen in ("auto", "deprecated"):
-        return len(estimator.classes_) <= 2 or estimator.solver == "liblinear"
-    return bool(chosen in ("ovr", "warn"))
+    if chosen not in ("auto", "deprecated"):
+        return bool(chosen in ("ovr", "warn"))
+    count, width = len(estimator.classes_), estimator.coef_.shape[1]
+    if count <= 2:
+        return True
+    asked = copy.copy(estimator)
+    asked.coef_, asked.intercept_ = np.zeros((count, width)), np.arange(float(count))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        shares = asked.predict_proba(np.zeros((1, width)))
+    each = 1 / (1 + np.exp(-asked.intercept_))
+    return bool(np.allclose(shares, each / each.sum()))
 
 
 def _dense(coefficients: Any) -> NDArray[Any]:

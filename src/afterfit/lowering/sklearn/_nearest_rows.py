@@ -14,6 +14,7 @@ from afterfit.lowering.sklearn._kernels import (
     DISTANCES,
     direct_euclidean,
     euclidean,
+    neighbours_bray_curtis,
     pairwise_distance,
     squared_norms,
 )
@@ -45,10 +46,13 @@ def nearest_rows(estimator: Any, X: Table, count: int, context: Context) -> Neig
     ranked_by_products = _is_euclidean(estimator) and estimator._fit_method == "brute"  # noqa: SLF001 - no public equivalent
     distances, noise = _distances(estimator, X, context, by_products=ranked_by_products)
     taken = min(count + 1, estimator.n_samples_fit_)
+    # Rows that have no feature in common are at no distance, which the library sorts last.
+    distances = op.where(op.isnan(distances), constant(np.inf), distances)
     values, positions = op.top_k(distances, constant([taken], np.int64), axis=1, largest=False)
     if taken > count:
         inside, outside = _column(values, count - 1), _column(values, count)
-        context.note_ties(_flat(op.less_or_equal(op.sub(outside, inside), op.add(noise, _margin(inside)))))
+        close = op.less_or_equal(op.sub(outside, inside), op.add(noise, _margin(inside)))
+        context.note_ties(_flat(op.or_(close, op.isinf(inside))))
     chosen = constant(np.arange(count), np.int64)
     values, positions = op.gather(values, chosen, axis=1), op.gather(positions, chosen, axis=1)
     if ranked_by_products:
@@ -103,6 +107,8 @@ def _distances(estimator: Any, X: Table, context: Context, *, by_products: bool)
         params = {
             name: value for name, value in estimator.effective_metric_params_.items() if value is not None
         }
+        if metric == "braycurtis":
+            return neighbours_bray_curtis(matrix, rows), constant([[1e-15]])
         return pairwise_distance(metric, matrix, rows, params), constant([[1e-15]])
     found = euclidean if by_products else direct_euclidean
     distances = found(matrix, rows, squared=True)
