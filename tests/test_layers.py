@@ -32,7 +32,12 @@ FRAMEWORKS = {
     "skl2onnx",
 }
 FORBIDDEN = {"serving": {"capture", "lowering"}}
-ONLY_IN = {"spox": {"lowering", "capture"}, "onnx": {"lowering", "capture"}, "narwhals": {"schema"}, "rich": {"cli", "capture"}}
+ONLY_IN = {
+    "spox": {"lowering", "capture"},
+    "onnx": {"lowering", "capture"},
+    "narwhals": {"schema"},
+    "rich": {"cli", "capture"},
+}
 
 
 def imports_of(source: str, module: str) -> set[str]:
