@@ -32,7 +32,12 @@ FRAMEWORKS = {
     "skl2onnx",
 }
 FORBIDDEN = {"serving": {"capture", "lowering"}}
-ONLY_IN = {"spox": {"lowering", "capture"}, "onnx": set(), "narwhals": {"schema"}, "rich": {"cli", "capture"}}
+ONLY_IN = {
+    "spox": {"lowering", "capture"},
+    "onnx": {"lowering", "capture"},
+    "narwhals": {"schema"},
+    "rich": {"cli", "capture"},
+}
 
 
 def imports_of(source: str, module: str) -> set[str]:
@@ -67,7 +72,7 @@ def violations(modules: dict[str, str]) -> list[str]:
             top = name.partition(".")[0]
             if top in ONLY_IN and room not in ONLY_IN[top]:
                 found.append(f"{module} imports {name}")
-            if top in FRAMEWORKS - {"spox"} and not module.startswith(
+            if top in FRAMEWORKS - {"spox", "onnx"} and not module.startswith(
                 ("afterfit.lowering.", "afterfit.cli._demo")
             ):
                 found.append(f"{module} imports the framework {name}")

@@ -70,6 +70,7 @@ def freeze_format_1(folder: Path) -> None:
 def freeze_format_2(folder: Path) -> None:
     freeze_bounds(folder / "box_cox.afit")
     freeze_analyzers(folder / "text.afit")
+    freeze_tensors(folder / "tensor.afit")
 
 
 def freeze_bounds(path: Path) -> None:
@@ -108,7 +109,34 @@ def freeze_analyzers(path: Path) -> None:
     freeze(path, make_pipeline(columns, LogisticRegression()).fit(frame, label), frame)
 
 
-def freeze(path: Path, model: Any, X: pd.DataFrame, **options: Any) -> None:
+def freeze_tensors(path: Path) -> None:
+    """Tensor columns of fixed and of open sizes, of floats, integers and booleans, beside a single value."""
+    import torch
+
+    class Several(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = torch.nn.Embedding(20, 4)
+            self.recur = torch.nn.GRU(4, 3, batch_first=True)
+            self.conv = torch.nn.Conv2d(1, 3, 3)
+
+        def forward(self, tokens: Any, image: Any, flags: Any, age: Any) -> Any:
+            states, _ = self.recur(self.embed(tokens))
+            seen = self.conv(image).amax((2, 3)) + flags.sum(1, keepdim=True)
+            return states[:, -1] + seen + age[:, None]
+
+    torch.manual_seed(2026)
+    rng = np.random.default_rng(2026)
+    X = {
+        "tokens": [rng.integers(0, 20, 1 + row % 5) for row in range(ROWS)],
+        "image": rng.normal(size=(ROWS, 1, 5, 5)),
+        "flags": rng.random((ROWS, 3)) < 0.5,
+        "age": rng.normal(size=ROWS),
+    }
+    freeze(path, Several().eval(), X)
+
+
+def freeze(path: Path, model: Any, X: Any, **options: Any) -> None:
     """Save a bundle that is not there yet, and note its digest."""
     if path.exists():
         return

@@ -55,6 +55,8 @@ def decode_golden(content: bytes, schema: Schema) -> tuple[GoldenRow, ...]:
 def _restore_input(value: Any, column: Column, number: int) -> Any:
     if value is None and column.nullable:
         return None
+    if column.shape is not None:
+        return _restore_tensor(value, column, list(column.shape), 0, number)
     if not is_of_type(value, column.type):
         raise _invalid(
             number, f"column {column.name[:100]!a}: {ascii(value)[:100]} is not of type {column.type}"
@@ -63,6 +65,20 @@ def _restore_input(value: Any, column: Column, number: int) -> Any:
     if column.bounds is not None and not math.isnan(restored) and not column.bounds.admit(restored):
         raise _invalid(number, f"column {column.name[:100]!a}: {restored} is not {column.bounds.in_words()}")
     return restored
+
+
+def _restore_tensor(value: Any, column: Column, sizes: list[int], depth: int, number: int) -> Any:
+    """The nested lists of a tensor column; the first list of an open size fills it in for the others."""
+    if depth == len(sizes):
+        if not is_of_type(value, column.type):
+            raise _invalid(
+                number, f"column {column.name[:100]!a}: {ascii(value)[:100]} is not of type {column.type}"
+            )
+        return _restore(value, column.type)
+    if not isinstance(value, list) or not value or sizes[depth] not in (-1, len(value)):
+        raise _invalid(number, f"column {column.name[:100]!a} is not of shape {column.shape}")
+    sizes[depth] = len(value)
+    return [_restore_tensor(item, column, sizes, depth + 1, number) for item in value]
 
 
 def _restore_output(value: Any, output: Output, shape: tuple[int, ...], number: int) -> Any:

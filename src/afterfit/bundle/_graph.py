@@ -226,6 +226,11 @@ def _audit_inputs(graph: _Graph, schema: Schema) -> None:
         terms, counts = analyzer.inputs
         element = STRING if analyzer.hashing is None else INT64
         expected |= {_Value(terms, element, (None, None)), _Value(counts, DOUBLE, (None, None))}
+    expected |= {
+        _Value(column.input or "", OUTPUT_ELEMENTS[column.type], (None, *map(_stated, column.shape)))
+        for column in schema.columns
+        if column.shape is not None and column.type != "any"
+    }
     if len(graph.inputs) != len(expected) or set(graph.inputs) != expected:
         raise _broken(
             "graph-inputs",
@@ -233,6 +238,11 @@ def _audit_inputs(graph: _Graph, schema: Schema) -> None:
         )
     if defaults := graph.initializers & {value.name for value in graph.inputs}:
         raise _broken("graph-inputs", f"input {min(defaults)} has a value of its own")
+
+
+def _stated(size: int) -> int | None:
+    """A size of a tensor column as the graph states it: nothing where it is open."""
+    return None if size == -1 else size
 
 
 def _audit_outputs(graph: _Graph, schema: Schema) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 from afterfit.bundle._audit import broken
 from afterfit.bundle._json import NON_FINITE
 from afterfit.bundle._limits import MAX_TENSOR_RANK
-from afterfit.schema import MAX_NGRAM
+from afterfit.schema import MAX_NGRAM, TENSOR_INPUT
 
 if TYPE_CHECKING:
     from afterfit.errors import AuditError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ENTRY = "schema.json"
 INPUTS: tuple[InputName, ...] = ("number", "text", "integer")
-INPUT_TYPES: dict[InputName, tuple[LogicalType, ...]] = {
+INPUT_TYPES: dict[str, tuple[LogicalType, ...]] = {
     "number": ("float", "integer", "boolean"),
     "text": ("string",),
     "integer": ("integer",),
@@ -43,6 +43,9 @@ def audit_schema(schema: Schema) -> None:
     numbers = [analyzer.input for _, analyzer in schema.analyzed]
     if numbers != list(range(len(numbers))):
         raise _invalid(f"the inputs of analyzers are not each of 0 to {len(numbers) - 1} once")
+    tensors = [column.input for column in schema.columns if column.shape is not None]
+    if set(tensors) != {TENSOR_INPUT.format(number) for number in range(len(tensors))}:
+        raise _invalid(f"the inputs of its tensor columns are not tensor_0 to tensor_{len(tensors) - 1}")
     if not any(column.input for column in schema.columns):
         raise _invalid("no column belongs to an input")
     outputs = [output.name for output in schema.outputs]
@@ -80,8 +83,10 @@ def _audit_column(column: Column) -> None:
     where = f"column {column.name[:100]!a}"
     if (column.input is None) != (column.position is None):
         raise _invalid(f"{where} has only one of input and position")
-    if column.input is not None and column.type not in INPUT_TYPES[column.input]:
-        raise _invalid(f"{where} is of type {column.type}, which input {column.input} does not hold")
+    if column.shape is not None:
+        _audit_tensor(column, where)
+    elif column.input is not None and column.type not in INPUT_TYPES.get(column.input, ()):
+        raise _invalid(f"{where} is of type {column.type}, which input {column.input[:100]!a} does not hold")
     if column.input == "integer" and column.nullable:
         raise _invalid(f"{where} may be missing, which input integer has no spelling for")
     if column.categories is not None:
@@ -99,6 +104,17 @@ def _audit_column(column: Column) -> None:
         low, high = (_number(bound, where) for bound in column.range)
         if column.type not in ("float", "integer") or not low <= high:
             raise _invalid(f"{where}: its range is not two ordered numbers")
+
+
+def _audit_tensor(column: Column, where: str) -> None:
+    """A tensor column: its sizes; what is said of single values cannot be said of it."""
+    sizes = column.shape or ()
+    if not 0 < len(sizes) < MAX_TENSOR_RANK or any(size < 1 and size != -1 for size in sizes):
+        raise _invalid(f"{where}: its shape is not 1 to {MAX_TENSOR_RANK - 1} sizes that are positive or -1")
+    if column.type == "any" or column.position != 0 or column.nullable:
+        raise _invalid(f"{where} has a shape, and is of type any, may be missing, or is not at position 0")
+    if column.categories is not None or column.example is not None:
+        raise _invalid(f"{where} has a shape, and categories or an example, which single values have")
 
 
 def _audit_bounds(bounds: Bounds, kind: ColumnType, where: str) -> None:

@@ -12,7 +12,7 @@ from afterfit.bundle._json import encode_json
 if TYPE_CHECKING:
     from afterfit.schema import Schema
 
-COLUMN_FIELDS_SINCE = {"bounds": 2, "analyzers": 2}
+COLUMN_FIELDS_SINCE = {"bounds": 2, "analyzers": 2, "shape": 2}
 """Fields of a column that format 1 does not have, with the first format that does. Absent where they are null."""
 
 

@@ -13,16 +13,20 @@ import numpy as np
 
 from afterfit.bundle import Framework, encode_json
 from afterfit.errors import ArgumentError
-from afterfit.lowering import find_export
-from afterfit.schema import decode_text
+from afterfit.lowering import find_export, find_framework
+from afterfit.schema import decode_text, is_ragged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
 
     from afterfit.schema import Column, Packed, Schema
 
 QUANTILES = 101
 TOP_VALUES = 1000
+MAX_ELEMENTS = 1_000_000
+"""Elements of a tensor column that its distribution is described from."""
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 _RECORDED = ("afterfit", "numpy", "scipy", "pandas", "polars", "pyarrow", "onnx", "onnxruntime", "spox")
@@ -30,7 +34,7 @@ _RECORDED = ("afterfit", "numpy", "scipy", "pandas", "polars", "pyarrow", "onnx"
 
 def framework_of(model: Any) -> Framework:
     """The framework whose class the model is, with its installed version."""
-    root = type(model).__module__.partition(".")[0]
+    root = find_framework(model)
     name = _DISTRIBUTIONS.get(root, root)
     return Framework(name=name, version=_version(name) or "unknown", model=_model_name(model))
 
@@ -88,13 +92,21 @@ def fingerprint(packed: Packed) -> str:
     for name in sorted(packed):
         array = packed[name]
         digest.update(f"{name}{array.shape}".encode())
-        if array.dtype == object:
-            encoded = [value.encode() for value in array.ravel().tolist()]
-            digest.update(np.array([len(value) for value in encoded], dtype="<i8").tobytes())
-            digest.update(b"".join(encoded))
+        if is_ragged(array):
+            for part in array:
+                digest.update(f"{part.shape}".encode())
+                digest.update(_content(part))
         else:
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(_content(array))
     return digest.hexdigest()
+
+
+def _content(array: NDArray[Any]) -> bytes:
+    """The values of an array as bytes, from which they can be told: strings with their lengths before them."""
+    if array.dtype != object:
+        return np.ascontiguousarray(array).tobytes()
+    encoded = [value.encode() for value in array.ravel().tolist()]
+    return np.array([len(value) for value in encoded], dtype="<i8").tobytes() + b"".join(encoded)
 
 
 def profile(schema: Schema, packed: Packed) -> bytes:
@@ -102,7 +114,8 @@ def profile(schema: Schema, packed: Packed) -> bytes:
 
     Numbers: count, missing, mean, standard deviation (of the finite values, `ddof=0`) and 101 quantiles (linear
     interpolation, 0 to 100 %). Text and booleans: how often each of the 1,000 most frequent values occurs; of text
-    that is cut into terms, how long it is.
+    that is cut into terms, how long it is. Of a tensor column, the elements are described so, at most 1,000,000 of
+    them, evenly spread.
     """
     columns = {
         column.name: _describe(column, packed) for column in schema.columns if column.input is not None
@@ -112,10 +125,11 @@ def profile(schema: Schema, packed: Packed) -> bytes:
 
 
 def _describe(column: Column, packed: Packed) -> dict[str, Any]:
-    values = packed[str(column.input)][:, column.position]
+    values = packed[str(column.input)]
+    values = values[:, column.position] if column.shape is None else _elements(values)
     if column.analyzers is not None:
         return _describe_texts([decode_text(text) or "" for text in values.tolist()])
-    if column.input == "text":
+    if column.type == "string":
         counts = Counter(values.tolist())
         return _frequencies({decode_text(text): count for text, count in counts.items()})
     numbers = values.astype(np.float64)
@@ -147,6 +161,14 @@ def _describe_texts(texts: list[str]) -> dict[str, Any]:
             "quantiles": np.quantile(lengths, np.linspace(0, 1, QUANTILES)).tolist(),
         },
     }
+
+
+def _elements(values: NDArray[Any]) -> NDArray[Any]:
+    """The elements of a tensor column, in one dimension: all of them, or `MAX_ELEMENTS` evenly spread."""
+    flat = np.concatenate([part.ravel() for part in values]) if is_ragged(values) else values.ravel()
+    if len(flat) <= MAX_ELEMENTS:
+        return flat
+    return flat[np.linspace(0, len(flat) - 1, MAX_ELEMENTS).astype(np.int64)]
 
 
 def _frequencies(counts: Mapping[Any, int]) -> dict[str, Any]:

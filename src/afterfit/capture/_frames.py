@@ -7,16 +7,19 @@ of the same kind and dtypes as `X`, or the model would be asked another question
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from afterfit.errors import ArgumentError
-from afterfit.schema import is_texts, texts_name
+from afterfit.schema import as_numpy, is_arrays, is_texts, texts_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
 
 
 class _Missing:
@@ -39,20 +42,27 @@ class Edit:
 
 
 def kind_of(X: Any) -> str:
-    """`pandas`, `polars`, `pyarrow`, `array` or `rows`, by the module that `X` comes from."""
+    """`pandas`, `polars`, `pyarrow`, `array`, `arrays` (a dict of them) or `rows`, by where `X` comes from."""
     root = type(X).__module__.partition(".")[0]
     if root in {"pandas", "polars", "pyarrow"}:
         return root
+    if isinstance(X, Mapping):
+        return "arrays"
     return "array" if isinstance(X, np.ndarray) else "rows"
 
 
 def reference_frame(X: Any) -> Any:
     """`X` in a form that a model in memory accepts.
 
-    pandas, polars and 2-D arrays as they are; a pyarrow table or a list of dicts as a pandas DataFrame, since
+    pandas, polars and arrays as they are; several arrays as a dict of them, called x0, x1, ... in a list (lists of
+    unequal lengths as 1-D arrays of arrays); a pyarrow table or a list of dicts as a pandas DataFrame, since
     estimators take neither. Texts (a Series, a list of str, a 1-D array) as a table of one column, which `Reference`
     hands on as a sequence. Raises `ArgumentError` where pandas would be needed and is not installed.
     """
+    X = as_numpy(X)
+    if is_arrays(X):
+        named = X if isinstance(X, Mapping) else {f"x{i}": array for i, array in enumerate(X)}
+        return {str(name): _as_array(values) for name, values in named.items()}
     kind = kind_of(X)
     if is_texts(X):
         return _one_column(X, kind)
@@ -86,8 +96,24 @@ def one_column(frame: Any) -> Any:
     return frame.to_series(0) if kind == "polars" else frame[:, 0]
 
 
+def _as_array(values: Any) -> Any:
+    """An array of the rows, in one dimension where they are arrays of unequal sizes."""
+    values = as_numpy(values)
+    if isinstance(values, np.ndarray):
+        return values
+    parts = [np.asarray(as_numpy(value)) for value in values]
+    if len({part.shape for part in parts}) == 1:
+        return np.array(parts)
+    rows = np.empty(len(parts), dtype=object)
+    for position, part in enumerate(parts):
+        rows[position] = part
+    return rows
+
+
 def row_count(frame: Any) -> int:
     """The number of rows of a reference frame."""
+    if kind_of(frame) == "arrays":
+        return len(next(iter(frame.values())))
     return int(frame.shape[0])
 
 
@@ -98,7 +124,8 @@ def distinct_values(frame: Any, column: int) -> list[Any]:
         return list(frame.iloc[:, column].drop_duplicates().tolist())
     if kind == "polars":
         return list(frame.to_series(column).unique(maintain_order=True).to_list())
-    return list(dict.fromkeys(frame[:, column].tolist()))
+    values = list(frame.values())[column] if kind == "arrays" else frame[:, column]
+    return list(dict.fromkeys(values.tolist()))
 
 
 def take(frame: Any, rows: Sequence[int] | np.ndarray[Any, Any]) -> Any:
@@ -109,7 +136,22 @@ def take(frame: Any, rows: Sequence[int] | np.ndarray[Any, Any]) -> Any:
         return frame.iloc[indices].reset_index(drop=True)
     if kind == "polars":
         return frame[indices.tolist()]
+    if kind == "arrays":
+        return {name: array[indices] for name, array in frame.items()}
     return frame[indices]
+
+
+def column_values(frame: Any, column: int, rows: Sequence[int]) -> list[NDArray[Any]]:
+    """The arrays of a tensor column at `rows`."""
+    kind = kind_of(frame)
+    if kind == "pandas":
+        found = frame.iloc[:, column].iloc[list(rows)].tolist()
+    elif kind == "polars":
+        found = frame.to_series(column)[list(rows)].to_list()
+    else:
+        array = list(frame.values())[column] if kind == "arrays" else frame
+        found = [array[row] for row in rows]
+    return [np.asarray(as_numpy(value)) for value in found]
 
 
 def gap_of(frame: Any, column: int) -> Any:
@@ -120,8 +162,12 @@ def gap_of(frame: Any, column: int) -> Any:
     kind = kind_of(frame)
     if kind == "polars":
         return None
-    if kind == "array":
-        return None if frame.dtype == object and any(v is None for v in frame[:, column]) else np.nan
+    if kind in {"array", "arrays"}:
+        array = list(frame.values())[column] if kind == "arrays" else frame
+        column = 0 if kind == "arrays" else column
+        if array.dtype != object or array.ndim > 2:
+            return np.nan
+        return None if any(v is None for v in array.reshape(len(array), -1)[:, column]) else np.nan
     series = frame.iloc[:, column]
     if isinstance(series.dtype, np.dtype):
         holds_none = series.dtype == object and any(value is None for value in series)
@@ -189,6 +235,8 @@ def _edit_polars(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
 
 def _edit_array(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
     edits = [edit for column in by_column.values() for edit in column]
+    if copy.ndim != 2:
+        return _edit_tensor(copy, edits)
     if copy.dtype.kind in "US":
         copy = copy.astype(object)
     if copy.dtype.kind in "iub" and any(isinstance(edit.value, float) for edit in edits):
@@ -198,8 +246,27 @@ def _edit_array(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
     return copy
 
 
+def _edit_tensor(copy: Any, edits: list[Edit]) -> Any:
+    """One column: of single values, or of arrays, each edited whole."""
+    if copy.dtype.kind in "US":
+        copy = copy.astype(object)
+    if copy.dtype.kind in "iub" and any(isinstance(edit.value, float) for edit in edits):
+        copy = copy.astype(np.float64)
+    for edit in edits:
+        copy[edit.row] = edit.value
+    return copy
+
+
+def _edit_arrays(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
+    return {
+        name: _edit_tensor(array.copy(), by_column[i]) if i in by_column else array
+        for i, (name, array) in enumerate(copy.items())
+    }
+
+
 _EDITORS: dict[str, Callable[[Any, dict[int, list[Edit]]], Any]] = {
     "pandas": _edit_pandas,
     "polars": _edit_polars,
     "array": _edit_array,
+    "arrays": _edit_arrays,
 }

@@ -13,6 +13,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.capture._forgotten import check_categories
 from afterfit.capture._frames import distinct_values, gap_of
+from afterfit.capture._labels import lower_labels
 from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
     TEXT,
@@ -30,7 +31,7 @@ from afterfit.lowering import (
     label_values,
 )
 from afterfit.runtime import GraphSession
-from afterfit.schema import Categories, Column, LogicalType, Output, Schema
+from afterfit.schema import TENSOR_INPUT, Categories, Column, LogicalType, Output, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -38,13 +39,18 @@ if TYPE_CHECKING:
     from spox import Var
 
     from afterfit.capture._reference import Reference
-    from afterfit.lowering import Learned
-    from afterfit.schema import Analyzer, InferredColumn, InferredTable, InputName, Scalar
+    from afterfit.schema import Analyzer, InferredColumn, InferredTable, Scalar
 
-_ELEMENT_TYPES: dict[InputName, type[np.generic]] = {
+_ELEMENT_TYPES: dict[str, type[np.generic]] = {
     "number": np.float64,
     "text": np.str_,
     "integer": np.int64,
+}
+_TENSOR_ELEMENTS: dict[str | None, type[np.generic]] = {
+    "float": np.float64,
+    "integer": np.int64,
+    "boolean": np.bool_,
+    "string": np.str_,
 }
 
 EXAMPLE_LENGTH = 200
@@ -127,15 +133,19 @@ def _lower(
     used: Sequence[int],
     observe: Callable[[Any], Any] | None,
 ) -> LoweredModel:
-    members: dict[InputName, list[int]] = {}
+    members: dict[str, list[int]] = {}
+    tensors = 0
     for i in used:
-        name = table.columns[i].input
+        name: str | None = table.columns[i].input
         if name is None:
             raise AssertionError(f"column {table.columns[i].name!r} has neither an input nor a refusal")
+        if name == "tensor":
+            name = TENSOR_INPUT.format(tensors)
+            tensors += 1
         members.setdefault(name, []).append(i)
     arguments = {
-        name: spox.argument(spox.Tensor(_ELEMENT_TYPES[name], ("N", len(columns))))
-        for name, columns in members.items()
+        name: spox.argument(_input_type(name, [table.columns[i] for i in held]))
+        for name, held in members.items()
     }
     context = Context(raw, observe)
     context.raw = _raw_table(table, members, arguments)
@@ -144,20 +154,25 @@ def _lower(
     check_categories(context.learned, table)
     columns = tuple(
         msgspec.structs.replace(
-            _column(column, context.learned.get(i), members, i, _analyzers(context, i)),
-            bounds=context.bounds.get(i),
+            _column(column, context, members, i, _analyzers(context, i)), bounds=context.bounds.get(i)
         )
         for i, column in enumerate(table.columns)
     )
-    inputs = {str(name): var for name, var in arguments.items()}
+    inputs = dict(arguments)
     for analysis in context.analyses:
         inputs |= zip(analysis.analyzer.inputs, (analysis.terms, analysis.counts), strict=True)
     return LoweredModel(columns, outputs, inputs, results, lowered, context)
 
 
-def _raw_table(
-    table: InferredTable, members: dict[InputName, list[int]], arguments: dict[InputName, Var]
-) -> Table:
+def _input_type(name: str, columns: Sequence[InferredColumn]) -> spox.Tensor:
+    first = columns[0]
+    if first.shape is None:
+        return spox.Tensor(_ELEMENT_TYPES[name], ("N", len(columns)))
+    sizes = (None if size == -1 else size for size in first.shape)
+    return spox.Tensor(_TENSOR_ELEMENTS[first.type], ("N", *sizes))
+
+
+def _raw_table(table: InferredTable, members: dict[str, list[int]], arguments: dict[str, Var]) -> Table:
     sources = {
         name: op.cast(var, to=np.float64) if name == "integer" else var for name, var in arguments.items()
     }
@@ -171,6 +186,10 @@ def _raw_table(
             blocks.append(Table((Block(unread, 1, (0,), column.dtype, origins, reason),)))
             continue
         name, position = places[i]
+        if column.shape is not None:
+            tensor = Block.of_tensor(arguments[name], column.dtype, column.shape, origins[0])
+            blocks.append(Table((tensor,)))
+            continue
         dtype = TEXT if name == "text" else column.dtype
         block = Block(sources[name], len(members[name]), (position,), dtype, origins)
         blocks.append(Table((block,)))
@@ -194,6 +213,14 @@ def _lower_steps(reference: Reference, raw: Table, context: Context) -> Lowered:
                 "postprocess turns numbers back into the user's units, and the model does not answer with numbers",
                 "Leave postprocess out",
             )
+        if reference.classes is not None:
+            return lower_labels(lowered, reference.postprocess, reference.classes, context)
+        if len(lowered.sizes) > 1:
+            raise context.refuse(
+                reference.postprocess,
+                f"it reads a table, and the model answers each row with an array of sizes {list(lowered.sizes)}",
+                "Let the model flatten its answer",
+            )
         inverted = context.invert_answer(reference.postprocess, lowered)
     if lowered.targets is None and inverted.targets == 1:
         return Regression(op.reshape(inverted.values, constant([-1], np.int64)))
@@ -208,7 +235,7 @@ def _results(
     if isinstance(lowered, Labels):
         return _labels_results(lowered)
     if isinstance(lowered, Regression):
-        shape = (-1,) if lowered.targets is None else (-1, lowered.targets)
+        shape = (-1, *lowered.sizes)
         return (Output(name="prediction", type="float", shape=shape),), {"prediction": lowered.values}
     return _transformation_results(reference, lowered, context)
 
@@ -278,11 +305,12 @@ def _transformation_results(
 
 def _column(
     column: InferredColumn,
-    learned: Learned | None,
-    members: dict[InputName, list[int]],
+    context: Context,
+    members: dict[str, list[int]],
     index: int,
     analyzers: tuple[Analyzer, ...] | None,
 ) -> Column:
+    learned = context.learned.get(index)
     place = next(((name, held.index(index)) for name, held in members.items() if index in held), (None, None))
     categories = None
     if learned is not None:
@@ -290,6 +318,8 @@ def _column(
         categories = Categories(values=values, open=learned.open)
     elif column.categories is not None:
         categories = Categories(values=column.categories, open=True)
+    if column.shape is not None:
+        return _tensor_column(column, place[0])
     return Column(
         name=column.name,
         type=column.type or "any",
@@ -300,6 +330,20 @@ def _column(
         range=None if column.range is None else (column.range[0], column.range[1]),
         example=column.example if analyzers is None else str(column.example or "")[:EXAMPLE_LENGTH],
         analyzers=analyzers,
+    )
+
+
+def _tensor_column(column: InferredColumn, place: str | None) -> Column:
+    if column.type is None or place is None:
+        return Column(name=column.name, type="any", nullable=True, input=None, position=None)
+    return Column(
+        name=column.name,
+        type=column.type,
+        nullable=False,
+        input=place,
+        position=0,
+        range=None if column.range is None else (column.range[0], column.range[1]),
+        shape=column.shape,
     )
 
 

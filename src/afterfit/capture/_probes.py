@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from afterfit.capture._frames import MISSING, Edit, edited, row_count
+from afterfit.capture._frames import MISSING, Edit, column_values, edited, row_count
 from afterfit.lowering import framework_errors
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from afterfit.capture._reference import Reference
     from afterfit.schema import Bounds, Column
 
-ProbeKind = Literal["ordinary", "missing", "category", "extreme", "threshold"]
+ProbeKind = Literal["ordinary", "missing", "category", "extreme", "threshold", "size"]
 
 ORDINARY_ROWS = 16
 COLUMNS_PROBED = 200
@@ -88,6 +88,7 @@ def missing_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
         Probe("missing", _spread(row_count(frame), i), ((i, MISSING),))
         for i, column in enumerate(columns)
         if column.input is not None
+        and column.shape is None
         and (column.nullable or (column.type != "boolean" and column.input != "integer"))
     ]
 
@@ -100,6 +101,9 @@ def golden_probes(frame: Any, columns: Sequence[Column]) -> list[Probe]:
     read = [i for i, column in enumerate(columns) if column.input is not None]
     for i in evenly(read, COLUMNS_PROBED):
         kind: ProbeKind = "category" if columns[i].type == "string" else "extreme"
+        if columns[i].shape is not None:
+            probes += _tensor_probes(frame, i, columns[i])
+            continue
         probes += [Probe(kind, _spread(rows, i), ((i, value),)) for value in _strange_values(columns[i])]
     return probes
 
@@ -117,6 +121,31 @@ def evenly(items: Sequence[Any], count: int) -> list[Any]:
     if len(items) <= count:
         return list(items)
     return [items[int(i)] for i in np.linspace(0, len(items) - 1, count)]
+
+
+def _tensor_probes(frame: Any, position: int, column: Column) -> Iterator[Probe]:
+    """Rows whose whole array holds one number: the smallest and largest seen, zero, and a span beyond both.
+
+    Where sizes are open, also the rows with the smallest and the largest array, and one cut to size 1 (a probe of the
+    kind `size`, which a model need not answer).
+    """
+    base = _spread(row_count(frame), position)
+    sample = column_values(frame, position, [base])[0]
+    if -1 in (column.shape or ()):
+        sizes = [np.size(value) for value in column_values(frame, position, range(row_count(frame)))]
+        yield from (Probe("ordinary", int(row)) for row in (np.argmin(sizes), np.argmax(sizes)))
+        cut = tuple(slice(1) if size == -1 else slice(None) for size in column.shape or ())
+        yield Probe("size", base, ((position, sample[cut]),))
+    if column.range is not None:
+        extremes = _extremes(column, float(column.range[0]), float(column.range[1]))
+        for value in dict.fromkeys([*extremes, 0]):
+            if (column.bounds is None or column.bounds.admit(value)) and _holds(sample.dtype, value):
+                yield Probe("extreme", base, ((position, np.full(sample.shape, value, sample.dtype)),))
+
+
+def _holds(dtype: np.dtype[Any], value: float) -> bool:
+    """Whether an array of the dtype holds the value: small integers do not hold all."""
+    return dtype.kind not in "iu" or bool(np.iinfo(dtype).min <= value <= np.iinfo(dtype).max)
 
 
 def _strange_values(column: Column) -> Iterator[Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.capture._frames import one_column
+from afterfit.capture._labels import answer_in_memory, classes_of
 from afterfit.lowering import find_adapter
 
 if TYPE_CHECKING:
@@ -38,6 +39,12 @@ class Reference:
         self.preprocess: tuple[Any, ...] = _as_tuple(preprocess)
         self.postprocess = postprocess
         self.flat = flat
+        self.classes = classes_of(postprocess)
+
+    @property
+    def asked(self) -> Any:
+        """What answers: the model, or what stands in for it where its own methods do not take rows."""
+        return self._asked
 
     def preprocessed(self, frame: Any) -> Any:
         """The rows as the model receives them."""
@@ -51,6 +58,9 @@ class Reference:
         """The named outputs for the rows of `frame`; raises whatever the model raises."""
         with quiet():
             received = self.preprocessed(frame)
+            if self.classes is not None:
+                values = np.asarray(self._asked.predict(received))
+                return {name: answer_in_memory(name, values, self.classes) for name in outputs}
             return {name: self._output(name, received) for name in outputs}
 
     def _output(self, name: str, received: Any) -> NDArray[Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from afterfit.capture._graph import LoweredModel
     from afterfit.capture._reference import Reference
-    from afterfit.schema import Column, Output, Packed, Scalar, Schema
+    from afterfit.schema import Column, Output, Packed, Schema
 
 REPLAYED_ROWS = 100_000
 """Rows of `X` that are replayed; of a larger `X`, this many, evenly spread."""
@@ -149,8 +149,10 @@ def golden_rows(schema: Schema, replayed: Replayed) -> list[GoldenRow]:
     ]
 
 
-def cell(column: Column, packed: Packed, row: int) -> Scalar | None:
-    """The value of a column in a packed row, as people would send it."""
+def cell(column: Column, packed: Packed, row: int) -> Any:
+    """The value of a column in a packed row, as people would send it: nested lists for a tensor column."""
+    if column.shape is not None:
+        return _plain_elements(packed[str(column.input)][row].tolist(), column)
     value = packed[str(column.input)][row, column.position]
     if column.input == "text":
         return decode_text(str(value))
@@ -159,6 +161,12 @@ def cell(column: Column, packed: Packed, row: int) -> Scalar | None:
     if np.isnan(value):
         return None
     return bool(value) if column.type == "boolean" else float(value)
+
+
+def _plain_elements(value: Any, column: Column) -> Any:
+    if isinstance(value, list):
+        return [_plain_elements(item, column) for item in value]
+    return decode_text(value) if column.type == "string" else value
 
 
 def _known_text(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,10 +43,10 @@ from afterfit.capture._thresholds import threshold_probes
 from afterfit.errors import ArgumentError, CaptureError, UnsupportedModelError
 from afterfit.lowering import Classification, Labels, Regression
 from afterfit.runtime import load
-from afterfit.schema import Schema, infer_table, pack_table
+from afterfit.schema import Schema, infer_table, is_arrays, pack_table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from afterfit.bundle import GoldenRow
     from afterfit.runtime import Model
@@ -82,12 +83,15 @@ def save(
 
     `X`: raw rows, as users will send them, before any preprocessing; the training rows, ideally: a DataFrame
     (pandas, polars), a pyarrow table, a 2-D array or a list of dicts; for a model that reads texts, a list of str, a
-    Series or a 1-D array. All rows up to 100,000 are replayed, and of
+    Series or a 1-D array; for a network also an array of more dimensions, a dict of names and arrays, or a list of
+    arrays. All rows up to 100,000 are replayed, and of
     a larger `X` 100,000 evenly spread ones; so are golden rows made from them: ordinary rows, missing values,
     unknown categories, minimum, maximum and beyond both, both sides of tree thresholds.
     `y`: the targets of `X`; with them, more of what preprocessing was forgotten is found out.
     `preprocess`: the fitted transformer, or the list of them, that was applied by hand before the model.
-    `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units.
+    `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units; or, for a network
+    that answers with a number for each class, the fitted encoder of the labels (LabelEncoder, LabelBinarizer,
+    OneHotEncoder), which makes the answer a label.
     `raw_inputs`: True says that `X` is raw and that the model was fitted on rows like it, where `save` doubts it only
     by likelihood: how `X` looks, or how the model scores on it. It does not silence contradictions, such as columns
     that the model does not know; docs/forgotten.md lists which is which.
@@ -109,12 +113,14 @@ def save(
     log = {} if history is None else history_entries(history)
     with stages(_STAGES) as progress:
         progress.begin("reading X")
+        reference = Reference(model, preprocess, postprocess)
+        X = _named(X, reference)
         table = infer_table(X)
+        reference.flat = table.source == "series"
         _check_rows(table, y)
-        reference = Reference(model, preprocess, postprocess, flat=table.source == "series")
         check_columns(reference, table)
         frame = reference_frame(X)
-        first_output = _first_output(model)
+        first_output = _first_output(reference.asked)
         _check_answers(reference, table, frame, first_output)
         progress.begin("lowering the model")
         lowered = lower_model(reference, table, frame, Observer(reference, frame, first_output))
@@ -160,6 +166,14 @@ def _checked_path(path: str | os.PathLike[str]) -> Path:
     if not target.parent.is_dir():
         raise ArgumentError(f"the folder {target.parent} does not exist; create it first")
     return target
+
+
+def _named(X: Any, reference: Reference) -> Any:
+    """A list of arrays under the names of the arguments that a network takes."""
+    parameters = getattr(reference.asked, "parameters", ())
+    if is_arrays(X) and not isinstance(X, Mapping) and len(X) == len(parameters):
+        return dict(zip(parameters, X, strict=True))
+    return X
 
 
 def _check_rows(table: InferredTable, y: Any) -> None:
@@ -235,6 +249,8 @@ def _prove(replay: Replay, frame: Any, table: InferredTable, packed: Packed, pro
     progress.begin("replaying golden rows")
     plain = golden_probes(frame, schema.columns)
     plain += threshold_probes(replay.lowered, packed, [column.dtype for column in table.columns])
+    sizes = [probe for probe in plain if probe.kind == "size"]
+    plain = [probe for probe in plain if probe.kind != "size"] + _bearable(replay, frame, sizes)
     _check_probes(replay, frame, plain)
     gaps = [
         probe for probe in missing_probes(frame, schema.columns) if schema.columns[probe.cells[0][0]].nullable

@@ -144,6 +144,8 @@ def parity_in_words(parity: Parity) -> str:
 
 def _type_in_words(column: Column) -> str:
     words: str = column.type
+    if column.shape is not None:
+        words += f" [{', '.join('any' if size == -1 else str(size) for size in column.shape)}]"
     if column.nullable:
         words += " or missing"
     return words + (", not read" if column.input is None else "")

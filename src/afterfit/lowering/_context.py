@@ -283,6 +283,20 @@ class Context:
         self._note_block(estimator, block)
         return source
 
+    def read_tensor(self, estimator: object, block: Block) -> Var:
+        """A tensor column `[N, *block.shape]` (float64, int64, bool or string), noting that the model reads it."""
+        if block.shape is None:
+            raise self.refuse(estimator, f"the column {self._name(block)} holds single values, not arrays")
+        self.note_read(block.origins)
+        return block.var
+
+    def note_bounds(self, block: Block, bounds: Bounds) -> None:
+        """Say that the elements of a tensor column must lie within `bounds`, such as positions in a table."""
+        for origin in block.origins:
+            if origin is not None:
+                known = self.bounds.get(origin.column)
+                self.bounds[origin.column] = bounds if known is None else known.meet(bounds)
+
     def read_vector(self, estimator: object, block: Block) -> Var:
         """The one column of a block of width 1 as a tensor `[N]`, noting that the model reads it."""
         self._note_block(estimator, block)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from afterfit.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from spox import Var
 
@@ -41,11 +41,17 @@ _FAMILIES = {
     "xgboost": "afterfit.lowering.xgboost",
     "lightgbm": "afterfit.lowering.lightgbm",
     "catboost": "afterfit.lowering.catboost",
+    "keras": "afterfit.lowering.keras",
+    "torch": "afterfit.lowering.torch",
 }
 """Root package of an estimator's class to the package of ours that registers its lowerings. The name comes
 from a live object in memory, never from a file."""
 
+_SUBCLASSED: set[str] = set()
+"""Classes whose subclasses are lowered as they are, since what a subclass answers is read from the object itself."""
+
 _L = TypeVar("_L")
+_T = TypeVar("_T")
 
 
 def lowers(*names: str) -> Callable[[_L], _L]:
@@ -107,6 +113,14 @@ def framework_errors() -> tuple[type[Exception], ...]:
     return tuple(getattr(sys.modules[module], cls) for module, _, cls in named if module in sys.modules)
 
 
+def includes_subclasses(*names: str) -> None:
+    """Say that what is registered for the classes called `names` holds for all their subclasses.
+
+    For classes that people derive their models from, such as `torch.nn.Module`.
+    """
+    _SUBCLASSED.update(names)
+
+
 def refuse(reason: str, way_out: str, *names: str) -> None:
     """Say why the classes called `names` have no lowering, and what people can do instead."""
     _register(_REFUSALS, names)((reason, way_out))
@@ -138,7 +152,10 @@ def public_name(estimator: object) -> str:
     >>> public_name(Fraction(1, 2))
     'fractions.Fraction'
     """
-    cls = type(estimator)
+    return _name_class(type(estimator))
+
+
+def _name_class(cls: type) -> str:
     parts = []
     for part in cls.__module__.split("."):
         if part.startswith("_"):
@@ -148,45 +165,42 @@ def public_name(estimator: object) -> str:
 
 
 def find_lowering(estimator: object) -> Lowering | None:
-    """The lowering registered for exactly this class; subclasses may answer differently and have none."""
-    name = public_name(estimator)
-    _import_family(name)
-    return _LOWERINGS.get(name)
+    """The lowering registered for exactly this class; subclasses may answer differently and have none.
+
+    But for those of classes that were registered with their subclasses.
+    """
+    return _find(estimator, _LOWERINGS)
 
 
 def find_transformation(estimator: object) -> Lowering | None:
     """The lowering of `transform` registered for exactly this class."""
-    name = public_name(estimator)
-    _import_family(name)
-    return _TRANSFORMATIONS.get(name, _LOWERINGS.get(name))
+    return _find(estimator, _TRANSFORMATIONS, _LOWERINGS)
 
 
 def find_inversion(estimator: object) -> Inversion | None:
     """The lowering of `inverse_transform` registered for exactly this class."""
-    name = public_name(estimator)
-    _import_family(name)
-    return _INVERSIONS.get(name)
+    return _find(estimator, _INVERSIONS)
 
 
 def find_refusal(estimator: object) -> tuple[str, str] | None:
     """Why this class has no lowering and the way out, where that was said."""
-    name = public_name(estimator)
-    _import_family(name)
-    return _REFUSALS.get(name)
+    return _find(estimator, _REFUSALS)
 
 
 def find_adapter(model: object) -> Callable[[Any], Any] | None:
     """What stands in for models of exactly this class where their answers are asked for."""
-    name = public_name(model)
-    _import_family(name)
-    return _ADAPTERS.get(name)
+    return _find(model, _ADAPTERS)
 
 
 def find_export(model: object) -> Callable[[Any], dict[str, bytes]] | None:
     """What writes models of exactly this class in their framework's own data format."""
-    name = public_name(model)
-    _import_family(name)
-    return _EXPORTS.get(name)
+    return _find(model, _EXPORTS)
+
+
+def find_framework(model: object) -> str:
+    """The package that the model's class is of, or is derived from where subclasses are lowered too."""
+    names = _names_of(model)
+    return names[-1].partition(".")[0]
 
 
 def may_trace(estimator: object) -> bool:
@@ -194,7 +208,7 @@ def may_trace(estimator: object) -> bool:
 
     A class of a known framework without a lowering is refused instead.
     """
-    return public_name(estimator).partition(".")[0] not in _FAMILIES and find_refusal(estimator) is None
+    return find_framework(estimator) not in _FAMILIES and find_refusal(estimator) is None
 
 
 def registered() -> tuple[str, ...]:
@@ -202,6 +216,24 @@ def registered() -> tuple[str, ...]:
     for family in _FAMILIES:
         _import_family(family)
     return tuple(sorted(_LOWERINGS.keys() | _TRANSFORMATIONS.keys()))
+
+
+def _find(estimator: object, *tables: Mapping[str, _T]) -> _T | None:
+    """What the first of `tables` that knows the class holds for it."""
+    for name in _names_of(estimator):
+        for table in tables:
+            if name in table:
+                return table[name]
+    return None
+
+
+def _names_of(estimator: object) -> list[str]:
+    """The name of its class, and of the nearest base class that was registered with its subclasses."""
+    bases = [_name_class(base) for base in type(estimator).__mro__]
+    for base in bases:
+        _import_family(base)
+    inherited = next((base for base in bases if base in _SUBCLASSED), bases[0])
+    return list(dict.fromkeys([bases[0], inherited]))
 
 
 def _import_family(name: str) -> None:

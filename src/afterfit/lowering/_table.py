@@ -96,6 +96,8 @@ class Block:
     origins: tuple[Origin | None, ...]
     refusal: str | None = field(default=None)
     """Why nothing may read these columns, for raw columns of a kind that graphs do not hold."""
+    shape: tuple[int, ...] | None = field(default=None)
+    """Of a tensor column the sizes of a row's value, -1 where open; `Context.read_tensor` reads it, nothing else."""
     limits: tuple[float, float] = (-math.inf, math.inf)
     """The numbers that these columns can only lie between, both included, NaN apart: those of a clipped column."""
 
@@ -126,6 +128,12 @@ class Block:
         if isinstance(self.source, OneHot | Terms):
             return op.reshape(self.var, constant([-1], np.int64))
         return op.gather(self.source, constant(self.picks[0], np.int64), axis=1)
+
+    @staticmethod
+    def of_tensor(var: Var, dtype: np.dtype[Any], shape: tuple[int, ...], origin: Origin) -> Block:
+        """A tensor column: `var` `[N, *shape]` of the element type of the column, where `dtype` is the library's."""
+        sizes = ", ".join("any" if size == -1 else str(size) for size in shape)
+        return Block(var, 1, (0,), dtype, (origin,), f"whose values are arrays of sizes [{sizes}]", shape)
 
     def select(self, positions: Sequence[int]) -> Block:
         return replace(
@@ -300,10 +308,23 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """What a regressor answers: `values` float64, `[N]` where `targets` is None, otherwise `[N, targets]`."""
+    """What a regressor answers: `values` float64, `[N]` where `targets` is None, otherwise `[N, targets]`.
+
+    `shape`: the sizes of one row's answer where it is of a higher rank, `values` being `[N, *shape]`.
+    """
 
     values: Var
     targets: int | None = None
+    shape: tuple[int, ...] | None = None
+    last_operator: str = ""
+    """Of a network the operator that makes the answer: `Softmax` and `Sigmoid` make probabilities."""
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sizes of one row's answer."""
+        if self.shape is not None:
+            return self.shape
+        return () if self.targets is None else (self.targets,)
 
 
 @dataclass(frozen=True)

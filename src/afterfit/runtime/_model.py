@@ -11,7 +11,7 @@ import numpy as np
 from afterfit.bundle import read_bundle
 from afterfit.errors import ArgumentError
 from afterfit.runtime._session import GraphSession
-from afterfit.schema import RowDecoder, TablePacker, decode_text
+from afterfit.schema import RowDecoder, TablePacker, decode_text, is_arrays
 
 if TYPE_CHECKING:
     import os
@@ -48,8 +48,8 @@ class Model:
     Pure: an answer depends on the row alone, not on earlier calls; rows answered together may differ from rows
     answered alone in the last bit of a sum. Methods may be called from several threads.
     Rows are given as a DataFrame (pandas, polars, pyarrow), a 2-D array or a list of dicts; for a model of one column
-    of text also as a list of str, a Series or a 1-D array. Rows that do not fit the schema raise `SchemaError`, which
-    lists every mistake.
+    of text also as a list of str, a Series or a 1-D array; those with tensor columns also as an array, a dict of names
+    and arrays, or a list of arrays. Rows that do not fit the schema raise `SchemaError`, which lists every mistake.
     """
 
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
@@ -105,7 +105,7 @@ class Model:
         return TablePacker(self.schema)
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, targets]` of a regressor."""
+        """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, ...]` of a regressor."""
         return self._answer("predict", X)
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
@@ -150,8 +150,8 @@ class Model:
         if output is None:
             methods = ", ".join(sorted(self.manifest.entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
-        is_rows = isinstance(X, list) and not any(isinstance(row, str) for row in X)
-        packed = self.decoder.decode_rows(X) if is_rows else self._packer.pack(X)
+        plain = not isinstance(X, list) or is_arrays(X) or any(isinstance(row, str) for row in X)
+        packed = self._packer.pack(X) if plain else self.decoder.decode_rows(X)
         answer = self._session.run(packed, [output])[output]
         return decoded_texts(answer) if self._is_text_table(output) else answer
 

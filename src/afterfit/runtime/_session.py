@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afterfit.errors import BundleError
+from afterfit.errors import ArgumentError, BundleError, CellError, SchemaError
 from afterfit.runtime._terms import TextInputs
+from afterfit.schema import groups_by_size, is_ragged, take_group
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 CHUNK_ROWS = 2048
 """Rows in one call of ONNX Runtime: enough to amortise the call, few enough that intermediates stay in cache."""
+
+CHUNK_BYTES = 1 << 24
+"""Bytes of the inputs of one call, where that is fewer rows: images and long sequences."""
 
 
 def available_cores() -> int:
@@ -50,7 +55,7 @@ class GraphSession:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-        refusals = (
+        self._refusals = refusals = (
             state.Fail,
             state.InvalidArgument,
             state.InvalidGraph,
@@ -79,8 +84,13 @@ class GraphSession:
         self._texts = TextInputs(analyzed, CHUNK_ROWS) if analyzed else None
 
     def run(self, packed: Packed, outputs: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
-        """Run the graph on packed inputs; the named outputs, rows in the order given."""
+        """Run the graph on packed inputs; the named outputs, rows in the order given.
+
+        Rows whose open sizes differ cannot be in one run: those that agree run together.
+        """
         names = list(outputs)
+        if any(map(is_ragged, packed.values())):
+            return self._run_groups(packed, names)
         order: list[np.ndarray[Any, np.dtype[np.intp]]] = []
         chunks = _cut(packed) if self._texts is None else self._texts.chunks(packed, order)
         parts = self._map(names, chunks)
@@ -90,6 +100,37 @@ class GraphSession:
         if len(parts) == 1:
             return dict(zip(names, parts[0], strict=True))
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
+
+    def _run_groups(self, packed: Packed, names: list[str]) -> dict[str, np.ndarray[Any, Any]]:
+        answers: dict[str, np.ndarray[Any, Any]] = {}
+        rows = len(next(iter(packed.values())))
+        if rows == 0:
+            raise ArgumentError("there are no rows; give at least one")
+        for group in groups_by_size(packed):
+            taken = {name: take_group(values, group) for name, values in packed.items()}
+            try:
+                part = self.run(taken, names)
+            except self._refusals as error:
+                # Types and fixed sizes were checked before: what is left is a size that an operator does not take.
+                sizes = ", ".join(
+                    str(list(taken[name].shape[1:])) for name, v in packed.items() if is_ragged(v)
+                )
+                raise SchemaError(
+                    [
+                        CellError(
+                            int(group[0]),
+                            None,
+                            "arrays of sizes that the model has an answer for",
+                            f"arrays of sizes {sizes}",
+                            "send longer ones",
+                        )
+                    ]
+                ) from error
+            for name, array in part.items():
+                if name not in answers:
+                    answers[name] = np.empty((rows, *array.shape[1:]), dtype=array.dtype)
+                answers[name][group] = array
+        return answers
 
     def _map(self, names: list[str], chunks: Iterable[Packed]) -> list[list[np.ndarray[Any, Any]]]:
         """The outputs of each chunk, in order. Few chunks exist at a time, however many there are."""
@@ -110,10 +151,17 @@ class GraphSession:
 
 
 def _cut(packed: Packed) -> Iterator[Packed]:
-    """The rows in chunks of `CHUNK_ROWS`; at least one, even of no rows."""
+    """The rows in chunks of `CHUNK_ROWS`, or of `CHUNK_BYTES`; at least one, even of no rows."""
     rows = next(iter(packed.values())).shape[0]
-    if rows <= CHUNK_ROWS:
+    size = _chunk_rows(packed)
+    if rows <= size:
         yield packed
         return
-    for start in range(0, rows, CHUNK_ROWS):
-        yield {name: array[start : start + CHUNK_ROWS] for name, array in packed.items()}
+    for start in range(0, rows, size):
+        yield {name: array[start : start + size] for name, array in packed.items()}
+
+
+def _chunk_rows(packed: Packed) -> int:
+    """The rows of one call."""
+    row: int = sum(array.itemsize * math.prod(array.shape[1:]) for array in packed.values())
+    return min(CHUNK_ROWS, max(1, CHUNK_BYTES // max(row, 1)))

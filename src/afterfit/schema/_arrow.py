@@ -9,7 +9,16 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import types
 
-from afterfit.schema._columns import FLOAT64, ColumnData, empty, from_numbers, from_words, name_kind, refuse
+from afterfit.schema._columns import (
+    FLOAT64,
+    ColumnData,
+    empty,
+    from_numbers,
+    from_objects,
+    from_words,
+    name_kind,
+    refuse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,6 +94,10 @@ def _read_dictionary(name: str, column: Any) -> ColumnData:
     return replace(taken, dtype=held, categorical=True, categories=tuple(dict.fromkeys(learned.scalars())))
 
 
+def _read_lists(name: str, column: Any) -> ColumnData:
+    return from_objects(name, column.to_pylist())
+
+
 _READERS: tuple[tuple[Callable[[Any], bool], Callable[[str, Any], ColumnData]], ...] = (
     (types.is_null, _read_nulls),
     (types.is_boolean, _read_booleans),
@@ -95,4 +108,7 @@ _READERS: tuple[tuple[Callable[[Any], bool], Callable[[str, Any], ColumnData]], 
     (types.is_large_string, _read_strings),
     (types.is_string_view, _read_strings),
     (types.is_dictionary, _read_dictionary),
+    (types.is_list, _read_lists),
+    (types.is_large_list, _read_lists),
+    (types.is_fixed_size_list, _read_lists),
 )

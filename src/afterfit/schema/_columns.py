@@ -23,7 +23,7 @@ FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 BOOL = np.dtype(np.bool_)
 
-Kind = LogicalType | Literal["empty", "mixed", "refused"]
+Kind = LogicalType | Literal["empty", "mixed", "refused", "tensor"]
 
 _KINDS = (
     ("bool", "booleans"),
@@ -88,9 +88,10 @@ class ColumnData:
 
     `values` by `kind`: float -> float64, NaN where missing; integer -> int64 or uint64, any value where
     missing; boolean -> bool; string -> the position of each value in `words`, -1 where missing; mixed -> the
-    Python objects; empty (every value is missing, of no type) and refused -> nothing. `missing` is None where
-    nothing is. `dtype` is what numpy or scikit-learn would hold. `refusal` says why no graph can hold the
-    column, for mixed and refused ones.
+    Python objects; tensor -> `[N, *shape]`, or a 1-D object array of arrays where the sizes of rows differ, of
+    float64, int64, bool or str objects by `element`; empty (every value is missing, of no type) and refused ->
+    nothing. `missing` is None where nothing is. `dtype` is what numpy or scikit-learn would hold. `refusal` says
+    why no graph can hold the column, for mixed and refused ones.
     """
 
     name: str
@@ -105,13 +106,17 @@ class ColumnData:
     refusal: str | None = None
     originals: tuple[Any, ...] | None = None
     """The Python values, where `values` holds some of them as another type."""
+    shape: tuple[int, ...] | None = None
+    """Of a tensor column the sizes of a row's value, -1 where they differ."""
+    element: LogicalType | None = None
+    """Of a tensor column the type of its elements."""
 
     @property
     def type(self) -> LogicalType | None:
         """The kind, where it is a type that graphs hold."""
         if self.kind in {"empty", "mixed", "refused"}:
             return None
-        return cast("LogicalType", self.kind)
+        return self.element if self.kind == "tensor" else cast("LogicalType", self.kind)
 
     @property
     def held(self) -> str:
@@ -208,6 +213,11 @@ def from_numbers(
     return refuse(name, rows, f"which holds {name_kind(values.dtype)}")
 
 
+def is_nested(value: object) -> bool:
+    """Whether a Python value is a list, a tuple or an array of at least one dimension."""
+    return isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim > 0)
+
+
 def from_numpy(name: str, values: NDArray[Any]) -> ColumnData:
     """A column of a 1-D numpy array of any dtype."""
     if values.dtype.kind in {"O", "U", "T"}:
@@ -251,6 +261,10 @@ def from_objects(name: str, values: list[Any], *, native: bool = False) -> Colum
         missing = missing if missing.any() else None
     if not found and not strange:
         return empty(name, len(values))
+    if strange and not found and not absent and all(map(is_nested, values)):
+        from afterfit.schema._tensors import from_nested
+
+        return from_nested(name, values)
     if set(found) == {"integer", "float"} and not strange:
         return _join_numbers(name, values, missing)
     if strange or len(found) != 1:

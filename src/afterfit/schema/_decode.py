@@ -22,13 +22,13 @@ from afterfit.schema._mistakes import (
     nearest,
     show,
 )
+from afterfit.schema._tensor_rule import TensorRule, rule_of
 from afterfit.schema._types import DTYPES
-from afterfit.schema._values import Rule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from afterfit.schema._types import InputName, Packed, Schema
+    from afterfit.schema._types import Packed, Schema
 
 BODY: Final = 'an object {"rows": [{"column": value, ...}, ...]}'
 
@@ -43,9 +43,9 @@ class RowDecoder:
         self._names = [column.name for column in schema.columns if column.input is not None]
         self._ignored = frozenset(column.name for column in schema.columns if column.input is None)
         self._known = frozenset(column.name for column in schema.columns)
-        self._rules = {column.name: Rule(column) for column in schema.columns if column.input is not None}
-        self._inputs: dict[InputName, list[Rule]] = {
-            name: [self._rules[column.name] for column in schema.packed(name)] for name in DTYPES
+        self._rules = {column.name: rule_of(column) for column in schema.columns if column.input is not None}
+        self._inputs = {
+            name: [self._rules[column.name] for column in schema.packed(name)] for name in schema.inputs()
         }
         self._order = [rule for rules in self._inputs.values() for rule in rules]
         self._fast: Callable[[bytes, int | None], Packed] | None = None
@@ -57,9 +57,7 @@ class RowDecoder:
         Raises `SchemaError` with every mistake (up to 1,000), whatever the bytes are.
         """
         if not self._fast_built:
-            self._fast = build_reader(
-                self._inputs["number"], self._inputs["text"], self._inputs["integer"], sorted(self._ignored)
-            )
+            self._fast = build_reader(self._inputs, sorted(self._ignored))
             self._fast_built = True
         if self._fast is not None:
             try:
@@ -112,10 +110,13 @@ class RowDecoder:
             table.append(values)
         packed: Packed = {}
         start = 0
-        for name, dtype in DTYPES.items():
-            stop = start + len(self._inputs[name])
-            if stop > start:
-                packed[name] = np.array([values[start:stop] for values in table], dtype=dtype)
+        for name, rules in self._inputs.items():
+            stop = start + len(rules)
+            tensor = rules[0]
+            if isinstance(tensor, TensorRule):
+                packed[name] = tensor.pack([values[start] for values in table])
+            else:
+                packed[name] = np.array([values[start:stop] for values in table], dtype=DTYPES[name])
             start = stop
         return packed
 
@@ -153,8 +154,13 @@ class RowDecoder:
             )
 
     def _explain_value(self, number: int, name: str, value: object, mistakes: Mistakes) -> None:
+        rule = self._rules[name]
+        if isinstance(rule, TensorRule):
+            for misfit in rule.explain(value):
+                mistakes.add(misfit.at(number, name, mistakes.suggestions))
+            return
         try:
-            self._rules[name].read(value)
+            rule.read(value)
         except MisfitError as misfit:
             mistakes.add(misfit.at(number, name, mistakes.suggestions))
 

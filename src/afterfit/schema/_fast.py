@@ -11,18 +11,20 @@ import msgspec
 import numpy as np
 from msgspec.structs import astuple
 
+from afterfit.schema._tensor_rule import TensorRule
 from afterfit.schema._types import FLOAT_EXACT, encode_text
-from afterfit.schema._values import FLOAT64_MAX
+from afterfit.schema._values import FLOAT64_MAX, Rule
 
 FLOAT64 = np.dtype(np.float64)
 INT64 = np.dtype(np.int64)
 OBJECT = np.dtype(object)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from afterfit.schema._types import Packed
-    from afterfit.schema._values import Rule
 
 
 class DoubtfulError(Exception):
@@ -30,24 +32,32 @@ class DoubtfulError(Exception):
 
 
 def build_reader(
-    numbers: Sequence[Rule], texts: Sequence[Rule], integers: Sequence[Rule], ignored: Sequence[str]
+    inputs: Mapping[str, Sequence[Rule | TensorRule]], ignored: Sequence[str]
 ) -> Callable[[bytes, int | None], Packed] | None:
     """A function of a request body and its largest number of rows to the packed rows.
 
-    The rules of each input come by position; `ignored` names the columns that the model never reads. The
+    `inputs`: the rules of each input by position; `ignored` names the columns that the model never reads. The
     function raises `DoubtfulError`, `msgspec.MsgspecError`, `UnicodeDecodeError` or `RecursionError`
     wherever the body is not certainly good. None where the schema has no fast way.
     """
-    rules = (*numbers, *texts, *integers)
-    if any(rule.closed is not None and not rule.closed for rule in rules):
+    numbers, texts, integers = (_scalar_rules(inputs, name) for name in ("number", "text", "integer"))
+    tensors: dict[str, TensorRule] = {
+        name: rule for name, rules in inputs.items() for rule in rules if isinstance(rule, TensorRule)
+    }
+    scalars = (*numbers, *texts, *integers)
+    every: list[Rule | TensorRule] = [*scalars, *tensors.values()]
+    if any(rule.closed is not None and not rule.closed for rule in scalars):
         # No type accepts nothing.
         return None
-    decode = _build_decoder(rules, ignored)
-    return None if decode is None else _Reader(decode, numbers, texts, integers, ignored)
+    if any(rule.column.type == "string" for rule in tensors.values()):
+        # Colons inside nested strings would have to be counted.
+        return None
+    decode = _build_decoder(every, ignored)
+    return None if decode is None else _Reader(decode, numbers, texts, integers, tensors, ignored)
 
 
 class _Reader:
-    """What `build_reader` returns; a decoded row holds numbers, texts, integers and ignored values, in this order."""
+    """What `build_reader` returns; a row holds numbers, texts, integers, tensors and ignored values, in this order."""
 
     __slots__ = (
         "_analyzed",
@@ -55,10 +65,12 @@ class _Reader:
         "_decode",
         "_first_ignored",
         "_first_integer",
+        "_first_tensor",
         "_first_text",
         "_ignored_colons",
         "_nullable_text",
         "_row_colons",
+        "_tensors",
     )
 
     def __init__(
@@ -67,14 +79,19 @@ class _Reader:
         numbers: Sequence[Rule],
         texts: Sequence[Rule],
         integers: Sequence[Rule],
+        tensors: Mapping[str, TensorRule],
         ignored: Sequence[str],
     ) -> None:
         self._decode = decode
         self._first_text = len(numbers)
         self._first_integer = self._first_text + len(texts)
-        self._first_ignored = self._first_integer + len(integers)
+        self._first_tensor = self._first_integer + len(integers)
+        self._first_ignored = self._first_tensor + len(tensors)
+        self._tensors = tensors
         self._nullable_text = any(rule.nullable for rule in texts)
-        self._row_colons = _count_colons(rule.column.name for rule in (*numbers, *texts, *integers))
+        scalars = (*numbers, *texts, *integers)
+        self._row_colons = _count_colons(rule.column.name for rule in scalars)
+        self._row_colons += _count_colons(rule.column.name for rule in tensors.values())
         self._ignored_colons = [_count_colons([name]) for name in ignored]
         self._analyzed = [
             (position, rule) for position, rule in enumerate(texts, start=len(numbers)) if rule.readers
@@ -128,11 +145,28 @@ class _Reader:
             if respell or (self._nullable_text and any(None in row for row in words)):
                 words = [tuple(map(encode_text, row)) for row in words]
             packed["text"] = np.array(words, dtype=OBJECT)
-        if self._first_ignored > first_integer:
+        if self._first_tensor > first_integer:
             packed["integer"] = np.array(
-                [row[first_integer : self._first_ignored] for row in rows], dtype=INT64
+                [row[first_integer : self._first_tensor] for row in rows], dtype=INT64
             )
+        for position, (name, tensor) in enumerate(self._tensors.items(), self._first_tensor):
+            packed[name] = _pack_nested(tensor, [row[position] for row in rows])
         return packed
+
+
+def _scalar_rules(inputs: Mapping[str, Sequence[Rule | TensorRule]], name: str) -> list[Rule]:
+    return [rule for rule in inputs.get(name, ()) if isinstance(rule, Rule)]
+
+
+def _pack_nested(rule: TensorRule, values: Sequence[Any]) -> NDArray[Any]:
+    """Nested lists, whose elements are known to be good, as the input takes them."""
+    try:
+        arrays = [np.array(value, dtype=rule.dtype) for value in values]
+    except ValueError:
+        raise DoubtfulError from None
+    if not all(rule.fits(array.shape) for array in arrays):
+        raise DoubtfulError
+    return rule.pack(arrays)
 
 
 def _count_colons(names: Iterable[str]) -> int:
@@ -140,7 +174,9 @@ def _count_colons(names: Iterable[str]) -> int:
     return sum(1 + name.count(":") for name in names)
 
 
-def _build_decoder(rules: Sequence[Rule], ignored: Sequence[str]) -> Callable[[bytes], Any] | None:
+def _build_decoder(
+    rules: Sequence[Rule | TensorRule], ignored: Sequence[str]
+) -> Callable[[bytes], Any] | None:
     names = [rule.column.name for rule in rules] + list(ignored)
     fields: list[Any] = [(f"c{position}", _field_type(rule)) for position, rule in enumerate(rules)]
     # Raw skips the value without building it.
@@ -160,8 +196,13 @@ def _build_decoder(rules: Sequence[Rule], ignored: Sequence[str]) -> Callable[[b
     return msgspec.json.Decoder(body).decode
 
 
-def _field_type(rule: Rule) -> Any:
+def _field_type(rule: Rule | TensorRule) -> Any:
     """The type of the values that are certainly good for a column."""
+    if isinstance(rule, TensorRule):
+        nested = _field_type(rule.element)
+        for _ in rule.shape:
+            nested = list[nested]  # type: ignore[valid-type]  # a type made here, for msgspec
+        return nested
     kind = rule.column.type
     one_of: Any = Literal
     accepted: list[Any] = [None] if rule.nullable else []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from afterfit.schema._tables import open_table
+from afterfit.schema._tensors import parts_of
 from afterfit.schema._types import FLOAT_EXACT
 
 if TYPE_CHECKING:
@@ -24,8 +25,9 @@ class InferredColumn:
     `dtype`: what numpy or scikit-learn would hold (object for text). `categorical`: it is of a categorical
     dtype, whose `categories` are given in the order of the dtype. `range`: the smallest and largest value of
     a number column that has any. `example`: a value of it. `input`: where it is packed; `integer` where an
-    integer exceeds 2**53 in magnitude. `refusal`: why no graph can hold the column, a phrase such as "which
-    holds datetimes"; `type` and `input` are None then, and otherwise `refusal` is.
+    integer exceeds 2**53 in magnitude, `tensor` where a row's value is an array, of the sizes `shape` (-1 where
+    they differ); `type`, `dtype` and `range` are then those of the elements. `refusal`: why no graph can hold the
+    column, a phrase such as "which holds datetimes"; `type` and `input` are None then, and otherwise `refusal` is.
     """
 
     name: str
@@ -36,17 +38,19 @@ class InferredColumn:
     has_missing: bool
     range: tuple[float, float] | None
     example: Scalar | None
-    input: InputName | None
+    input: InputName | Literal["tensor"] | None
     refusal: str | None
+    shape: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class InferredTable:
     """The columns of `X` in order.
 
-    `named` is False for 2-D arrays, whose columns are called x0, x1, ... as scikit-learn does, and for texts that are
-    no table. `source` is the kind of table: `pandas`, `polars`, `pyarrow`, `frame` (another kind of DataFrame),
-    `array`, `rows`, or `series` for a list of str, a Series or a 1-D array of strings.
+    `named` is False for arrays without names, whose columns are called x0, x1, ... as scikit-learn does, or x for
+    the only one of more than two dimensions, and for texts that are no table. `source` is the kind of table:
+    `pandas`, `polars`, `pyarrow`, `frame` (another kind of DataFrame), `array`, `arrays` (several), `rows`, or `series`
+    for a list of str, a Series or a 1-D array of strings.
     """
 
     columns: tuple[InferredColumn, ...]
@@ -58,6 +62,10 @@ class InferredTable:
 def infer_table(X: object) -> InferredTable:
     """Infer the columns of `X`: a DataFrame (pandas, polars, pyarrow), a 2-D array, a list of dicts, or
     texts: a list of str, a Series or a 1-D array of strings, a table of one column, called as the Series or `text`.
+
+    Or arrays of more dimensions, whose rows are the values of a tensor column: one array, a dict of names and
+    arrays (those of one dimension are ordinary columns), or a list of arrays. Lists in the cells of a table are
+    tensor columns too. Torch tensors count as arrays.
 
     Columns no graph can hold are reported with a `refusal`, not raised, since a model need not read them.
     `X` is not changed. Raises `ArgumentError` where `X` is no such table, or column names repeat.
@@ -74,6 +82,20 @@ def _infer_column(column: ColumnData) -> InferredColumn:
     if refusal is not None or kind is None:
         return InferredColumn(
             column.name, None, column.dtype, column.categorical, None, has_missing, None, None, None, refusal
+        )
+    if column.shape is not None:
+        return InferredColumn(
+            column.name,
+            kind,
+            column.dtype,
+            categorical=False,
+            categories=None,
+            has_missing=False,
+            range=_tensor_range(column),
+            example=None,
+            input="tensor",
+            refusal=None,
+            shape=column.shape,
         )
     bounds = _find_range(column)
     packed: InputName = "number"
@@ -114,6 +136,13 @@ def _find_refusal(column: ColumnData) -> str | None:
     if column.kind == "integer" and column.missing is not None and _exceeds(column):
         return "which holds integers beyond 2**53 beside missing values, which no number type holds exactly"
     return None
+
+
+def _tensor_range(column: ColumnData) -> tuple[float, float] | None:
+    if column.element not in {"float", "integer"} or not column.rows:
+        return None
+    parts = parts_of(column.values)
+    return float(min(part.min() for part in parts)), float(max(part.max() for part in parts))
 
 
 def _find_range(column: ColumnData) -> tuple[float, float] | None:

@@ -97,5 +97,5 @@ _READERS: tuple[tuple[tuple[Any, ...], Callable[[str, nw.Series[Any]], ColumnDat
     ((nw.Float32, nw.Float64), _read_floats),
     ((nw.String,), _read_strings),
     ((nw.Categorical, nw.Enum), _read_categorical),
-    ((nw.Object,), _read_objects),
+    ((nw.Object, nw.List, nw.Array), _read_objects),
 )

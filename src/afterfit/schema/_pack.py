@@ -11,6 +11,8 @@ from afterfit.errors import CellError, SchemaError
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
 from afterfit.schema._tables import is_rows, open_table
+from afterfit.schema._tensor_rule import TensorRule
+from afterfit.schema._tensors import as_numpy
 from afterfit.schema._types import DTYPES, MISSING_TEXT
 from afterfit.schema._values import Rule
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from afterfit.schema._columns import ColumnData
     from afterfit.schema._tables import TableData
-    from afterfit.schema._types import InputName, Packed, Schema
+    from afterfit.schema._types import Packed, Schema
 
 
 def pack_table(schema: Schema, X: object) -> Packed:
@@ -29,8 +31,8 @@ def pack_table(schema: Schema, X: object) -> Packed:
 
     Columns of a DataFrame are found by name, and columns the schema does not know are ignored; columns of an
     array are taken by position, and their number must be that of the schema; texts (a list of str, a Series) are a
-    table of one column that fits any name. A list of dicts is read as
-    `RowDecoder.decode_rows` reads it.
+    table of one column that fits any name. A list of dicts is read as `RowDecoder.decode_rows` reads it. Arrays of
+    more dimensions are the values of tensor columns.
 
     Raises `SchemaError` with every mistake (up to 1,000), and `ArgumentError` where `X` is no table.
     """
@@ -40,14 +42,19 @@ def pack_table(schema: Schema, X: object) -> Packed:
 class TablePacker:
     """`pack_table` for many tables of one schema: what is known of its columns is worked out once. Immutable."""
 
-    __slots__ = ("_array", "_order", "_rules", "_schema")
+    __slots__ = ("_array", "_order", "_rules", "_schema", "_tensors")
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self._order = {column.name: number for number, column in enumerate(schema.columns)}
         found = {name: [Rule(column) for column in schema.packed(name)] for name in DTYPES}
         self._rules = {name: rules for name, rules in found.items() if rules}
-        self._array = _ArrayRules.of(self._rules, self._order)
+        self._tensors = {
+            str(column.input): TensorRule(column)
+            for column in schema.columns
+            if column.input is not None and column.shape is not None
+        }
+        self._array = None if self._tensors else _ArrayRules.of(self._rules, self._order)
 
     def pack(self, X: object) -> Packed:
         """As `pack_table` does it."""
@@ -58,7 +65,7 @@ class TablePacker:
         if is_rows(X):
             rows: Any = X
             return RowDecoder(self._schema).decode_rows(rows)
-        table = open_table(X)
+        table = open_table(_as_only_tensor(self._schema, X))
         places = _place(self._schema, table)
         packed: Packed = {}
         errors: list[tuple[int, int, CellError]] = []
@@ -68,10 +75,12 @@ class TablePacker:
             for position, rule in enumerate(rules):
                 column = rule.column.name
                 found = _pack_column(rule, table.read(places[column]), array[:, position], suggestions)
-                errors += [
-                    (-1 if error.row is None else error.row, self._order[column], error) for error in found
-                ]
+                errors += [_placed(error, self._order) for error in found]
             packed[name] = array
+        for name, tensor in self._tensors.items():
+            column = tensor.column.name
+            packed[name], found = _pack_tensor(tensor, table.read(places[column]), suggestions)
+            errors += [_placed(error, self._order) for error in found]
         if errors:
             errors.sort(key=lambda item: item[:2])
             raise SchemaError([item[2] for item in errors[:MAX_ERRORS]], truncated=len(errors) > MAX_ERRORS)
@@ -94,7 +103,7 @@ class _ArrayRules:
     whole: NDArray[np.bool_]
 
     @staticmethod
-    def of(rules: dict[InputName, list[Rule]], order: dict[str, int]) -> _ArrayRules | None:
+    def of(rules: dict[str, list[Rule]], order: dict[str, int]) -> _ArrayRules | None:
         numbers = rules.get("number", [])
         kinds = {rule.column.type for rule in numbers}
         if (
@@ -128,16 +137,24 @@ class _ArrayRules:
         return values
 
 
+def _placed(error: CellError, order: dict[str, int]) -> tuple[int, int, CellError]:
+    return -1 if error.row is None else error.row, order[error.column or ""], error
+
+
 def _place(schema: Schema, table: TableData) -> dict[str, int]:
     """Where in the table each column of the schema is. Raises `SchemaError` where one is not there."""
     if not table.named:
         if len(table.names) != len(schema.columns):
+            several = table.source == "arrays" or any(column.shape is not None for column in schema.columns)
             raise SchemaError(
                 [
                     CellError(
                         None,
                         None,
-                        f"{'an array' if table.source == 'array' else 'a table'} of {len(schema.columns)} columns",
+                        f"{len(schema.columns)} arrays"
+                        if several
+                        else f"{'an array' if table.source == 'array' else 'a table'} of "
+                        f"{len(schema.columns)} columns",
                         f"{len(table.names)} columns",
                         "send the columns of the schema in their order, or a DataFrame",
                     )
@@ -157,6 +174,39 @@ def _place(schema: Schema, table: TableData) -> dict[str, int]:
     if errors:
         raise SchemaError(errors[:MAX_ERRORS], truncated=len(errors) > MAX_ERRORS)
     return places
+
+
+def _as_only_tensor(schema: Schema, X: object) -> object:
+    """An array `[N, k]` under its name where the schema's one column has values of one dimension, such as tokens."""
+    values = as_numpy(X)
+    if isinstance(values, np.ndarray) and len(schema.columns) == 1:
+        shape = schema.columns[0].shape
+        if shape is not None and values.ndim == len(shape) + 1:
+            return {schema.columns[0].name: values}
+    return X
+
+
+def _pack_tensor(
+    rule: TensorRule, column: ColumnData, suggestions: Suggestions
+) -> tuple[NDArray[Any], Sequence[CellError]]:
+    """The packed column and its mistakes, one more than `MAX_ERRORS` at most."""
+    name = rule.column.name
+    if column.kind == "refused":
+        fix = f"give each row {rule.expected}"
+        return np.empty(0), [CellError(None, name, rule.expected, f"a column of {column.held}", fix)]
+    if column.shape is not None and not rule.ragged and rule.fits(column.shape) and rule.vouch(column.values):
+        return column.values.astype(rule.dtype, copy=False), []
+    packed: list[NDArray[Any]] = []
+    errors: list[CellError] = []
+    for row in range(column.rows):
+        value = column.value(row)
+        try:
+            packed.append(rule.read(value))
+        except MisfitError:
+            errors += [misfit.at(row, name, suggestions) for misfit in rule.explain(value)]
+            if len(errors) > MAX_ERRORS:
+                break
+    return (np.empty(0) if errors else rule.pack(packed)), errors
 
 
 def _pack_column(

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from afterfit.errors import ArgumentError
-from afterfit.schema._columns import ColumnData, from_numpy, from_objects
+from afterfit.schema._columns import OBJECT, ColumnData, from_numpy, from_objects, is_nested
 from afterfit.schema._mistakes import clip, name_list
+from afterfit.schema._tensors import as_numpy, from_array
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
-Source = Literal["pandas", "polars", "pyarrow", "frame", "array", "rows", "series"]
+Source = Literal["pandas", "polars", "pyarrow", "frame", "array", "arrays", "rows", "series"]
 
 ACCEPTED = (
-    "a DataFrame (pandas, polars or pyarrow), a 2-D numpy array, a list of dicts, "
-    "or texts: a list of str or a Series"
+    "a DataFrame (pandas, polars or pyarrow), a numpy array, a dict of names and arrays, a list of arrays, a "
+    "list of dicts, or texts: a list of str or a Series"
 )
 SERIES_NAME = "text"
 """What the one column of texts without a name of their own is called."""
@@ -32,51 +33,30 @@ SERIES_NAME = "text"
 class TableData:
     """A table whose columns are read when asked for, so that columns nobody needs cost nothing.
 
-    `named` is False for arrays, whose columns are called x0, x1, ... as scikit-learn calls them, and for texts that
-    are no table: a list of str, a Series or a 1-D array (`series`), which have one column.
+    `named` is False for arrays: the columns of a 2-D array, and the arrays of a list, are called x0, x1, ... as
+    scikit-learn calls them, and the one column of an array of more dimensions is called x; and for texts that are no
+    table: a list of str, a Series or a 1-D array (`series`), which have one column.
     """
 
     names: tuple[str, ...]
     rows: int
     source: Source
     read: Callable[[int], ColumnData]
-
-    @property
-    def named(self) -> bool:
-        return self.source not in {"array", "series"}
+    named: bool = True
 
 
 def open_table(X: object) -> TableData:
     """Recognize `X`. Raises `ArgumentError` where it is no table, or its columns cannot be told apart."""
+    X = as_numpy(X)
     if is_rows(X):
         return _open_rows(X)
     if is_texts(X):
         return _open_texts(X)
     if isinstance(X, np.ndarray):
         return _open_array(X)
-    if _is_instance(X, "pandas", "DataFrame"):
-        from afterfit.schema._pandas import read_series
-
-        frame: Any = X
-        names = column_names(list(frame.columns))
-        return TableData(
-            names,
-            len(frame),
-            "pandas",
-            lambda position: read_series(names[position], frame.iloc[:, position]),
-        )
-    if _is_instance(X, "pyarrow", "Table") or _is_instance(X, "pyarrow", "RecordBatch"):
-        from afterfit.schema._arrow import read_array
-
-        table: Any = X
-        names = column_names(table.schema.names)
-        return TableData(
-            names,
-            table.num_rows,
-            "pyarrow",
-            lambda position: read_array(names[position], table.column(position)),
-        )
-    return _open_other_frame(X)
+    if is_arrays(X):
+        return _open_arrays(X)
+    return _open_frame(X)
 
 
 def is_rows(X: object) -> bool:
@@ -112,7 +92,7 @@ def texts_name(X: object) -> str:
 
 def _open_texts(X: object) -> TableData:
     column = _read_texts(X)
-    return TableData((column.name,), column.rows, "series", lambda _: column)
+    return TableData((column.name,), column.rows, "series", lambda _: column, named=False)
 
 
 def _read_texts(X: Any) -> ColumnData:
@@ -128,6 +108,22 @@ def _read_texts(X: Any) -> ColumnData:
 
         return read_any_series(name, nw.from_native(X, series_only=True))
     return from_objects(name, list(X))
+
+
+def is_arrays(X: object) -> bool:
+    """Whether `X` is a mapping of names to arrays (or to lists of a list or array a row), or a list of arrays."""
+    if isinstance(X, Mapping):
+        return len(X) > 0 and all(_is_array(value) or _is_ragged(value) for value in X.values())
+    return isinstance(X, list | tuple) and len(X) > 0 and all(map(_is_array, X))
+
+
+def _is_array(value: object) -> bool:
+    array = as_numpy(value)
+    return isinstance(array, np.ndarray) and array.ndim > 0
+
+
+def _is_ragged(value: object) -> bool:
+    return isinstance(value, list | tuple) and all(is_nested(as_numpy(row)) for row in value)
 
 
 def column_names(names: Iterable[object]) -> tuple[str, ...]:
@@ -169,15 +165,72 @@ def _open_array(X: NDArray[Any]) -> TableData:
         raise ArgumentError(
             "masked arrays are not read; fill the masked values with NaN first: X.filled(np.nan)"
         )
-    if X.ndim != 2:
-        raise ArgumentError(f"an array must have 2 dimensions (rows, columns), and this one has {X.ndim}")
     if X.dtype.names is not None:
         raise ArgumentError("structured arrays are not read; pass a DataFrame instead")
     values = np.asarray(X)
+    if X.ndim > 2 or (X.ndim == 1 and X.dtype == OBJECT and len(X) and all(map(is_nested, X))):
+        return TableData(("x",), len(X), "array", lambda _: _read_array("x", values), named=False)
+    if X.ndim != 2:
+        raise ArgumentError(
+            f"an array must have 2 dimensions (rows, columns) or more, and this one has {X.ndim}"
+        )
     names = tuple(f"x{position}" for position in range(values.shape[1]))
     return TableData(
-        names, len(values), "array", lambda position: from_numpy(names[position], values[:, position])
+        names,
+        len(values),
+        "array",
+        lambda position: from_numpy(names[position], values[:, position]),
+        named=False,
     )
+
+
+def _open_arrays(X: Any) -> TableData:
+    named = isinstance(X, Mapping)
+    names = column_names(X) if named else tuple(f"x{position}" for position in range(len(X)))
+    arrays: list[Any] = [as_numpy(value) for value in (X.values() if named else X)]
+    lengths = dict(zip(names, map(len, arrays), strict=True))
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{clip(name)} {length:,}" for name, length in list(lengths.items())[:8])
+        raise ArgumentError(f"arrays given together must have one number of rows, and these have: {shown}")
+    return TableData(
+        names,
+        lengths[names[0]],
+        "arrays",
+        lambda position: _read_array(names[position], arrays[position]),
+        named=named,
+    )
+
+
+def _read_array(name: str, values: Any) -> ColumnData:
+    if not isinstance(values, np.ndarray):
+        return from_objects(name, list(values), native=True)
+    return from_array(name, values) if values.ndim > 1 else from_numpy(name, values)
+
+
+def _open_frame(X: object) -> TableData:
+    if _is_instance(X, "pandas", "DataFrame"):
+        from afterfit.schema._pandas import read_series
+
+        frame: Any = X
+        names = column_names(list(frame.columns))
+        return TableData(
+            names,
+            len(frame),
+            "pandas",
+            lambda position: read_series(names[position], frame.iloc[:, position]),
+        )
+    if _is_instance(X, "pyarrow", "Table") or _is_instance(X, "pyarrow", "RecordBatch"):
+        from afterfit.schema._arrow import read_array
+
+        table: Any = X
+        names = column_names(table.schema.names)
+        return TableData(
+            names,
+            table.num_rows,
+            "pyarrow",
+            lambda position: read_array(names[position], table.column(position)),
+        )
+    return _open_other_frame(X)
 
 
 def _open_rows(X: Any) -> TableData:

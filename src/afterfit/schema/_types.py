@@ -21,11 +21,23 @@ Packed = dict[str, np.ndarray[Any, Any]]
 """Input name to array: `number` float64 `[N, a]`, `text` object of str `[N, b]`, `integer` int64 `[N, c]`.
 
 An input without columns is absent. A missing number is NaN, a missing string `encode_text(None)`; booleans
-are 0.0 and 1.0.
+are 0.0 and 1.0. The input of a tensor column is an array `[N, *shape]` of its element type or, where a size is
+open, a 1-D object array `[N]` of such arrays `[*sizes]`, since the sizes of the rows may differ.
 """
 
-DTYPES: dict[InputName, Any] = {"number": np.float64, "text": object, "integer": np.int64}
+DTYPES: dict[str, Any] = {"number": np.float64, "text": object, "integer": np.int64}
 """The dtype of each packed input."""
+
+TENSOR_DTYPES: dict[ColumnType, Any] = {
+    "float": np.float64,
+    "integer": np.int64,
+    "boolean": np.bool_,
+    "string": object,
+}
+"""The dtype of the input of a tensor column, by the type of its elements."""
+
+TENSOR_INPUT = "tensor_{}"
+"""What the input of the n-th tensor column is called, counted from 0."""
 
 MISSING_TEXT = "\x1a"
 """How a missing string stands in a `text` input: U+001A SUBSTITUTE alone.
@@ -164,18 +176,23 @@ class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     seen while saving (None for text, booleans and columns with no value). `input` and `position`: where the
     value sits among the packed inputs of the graph; both None for a column the model never reads, which
     people may send or leave out.
+
+    `shape`: of a tensor column the sizes of one row's value, -1 where open (at least 1 then); `type`, `range`
+    and `bounds` are those of its elements, none of which may be missing. It has an input of its own, at
+    position 0. None for other columns. Since format 2.
     """
 
     name: str
     type: ColumnType
     nullable: bool
-    input: InputName | None
+    input: str | None
     position: int | None
     categories: Categories | None = None
     range: tuple[float | str, float | str] | None = None
     example: Scalar | None = None
     bounds: Bounds | None = None
     analyzers: tuple[Analyzer, ...] | None = None
+    shape: tuple[int, ...] | None = None
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,7 +223,13 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
                 return column
         raise KeyError(name)
 
-    def packed(self, name: InputName) -> tuple[Column, ...]:
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the graph's inputs: those that many columns share, then those of tensor columns."""
+        tensors = [column.input for column in self.columns if column.shape is not None and column.input]
+        shared = [name for name in DTYPES if self.packed(name)]
+        return (*shared, *sorted(tensors, key=lambda name: (len(name), name)))
+
+    def packed(self, name: str) -> tuple[Column, ...]:
         """The columns of one packed input, by position."""
         found = [column for column in self.columns if column.input == name]
         return tuple(sorted(found, key=lambda column: column.position or 0))

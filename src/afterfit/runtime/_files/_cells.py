@@ -27,6 +27,15 @@ ARROW_TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
 }
 
+
+def arrow_type(column: Column) -> pa.DataType:
+    """The Arrow type of a column: lists within lists for a tensor column."""
+    kind = ARROW_TYPES[column.type]
+    for _ in column.shape or ():
+        kind = pa.list_(kind)
+    return kind
+
+
 MISSING_SPELLINGS = ("", "NA", "N/A", "NaN", "nan", "null", "NULL")
 """What stands for a missing value in a column of numbers or booleans. In text these are text."""
 

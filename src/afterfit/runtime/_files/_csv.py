@@ -89,6 +89,7 @@ class CsvSource(Source):
     """
 
     def __init__(self, path: Path, form: FileFormat, schema: Schema, *, batch_rows: int, label: str) -> None:
+        _refuse_tensors(schema)
         self._path, self._format, self._schema = path, form, schema
         self._batch_rows, self._label = batch_rows, label
         self.names = _read_header(path, form, label)
@@ -293,3 +294,12 @@ def _quiet_handler() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = default
+
+
+def _refuse_tensors(schema: Schema) -> None:
+    tensors = [column.name for column in schema.columns if column.shape is not None]
+    if tensors:
+        raise ArgumentError(
+            f"column {tensors[0]!r} holds arrays, which a cell of a CSV file does not; give the rows as JSON lines "
+            "(.jsonl), Parquet or Arrow"
+        )

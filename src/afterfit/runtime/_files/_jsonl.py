@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from afterfit.errors import ArgumentError, CellError
 from afterfit.runtime._files._batch import Batch, Malformed, Source
-from afterfit.runtime._files._cells import ARROW_TYPES
+from afterfit.runtime._files._cells import arrow_type
 from afterfit.runtime._files._stream import ByteStream
 from afterfit.runtime._files._table import as_text
 from afterfit.schema import RowDecoder
@@ -130,7 +130,7 @@ class JsonLinesSource(Source):
         self._stream = ByteStream(path, form, label)
         self._batch_rows = batch_rows
         self._decoder = RowDecoder(schema)
-        self._types = {c.name: ARROW_TYPES[c.type] for c in schema.columns if c.input is not None}
+        self._types = {c.name: arrow_type(c) for c in schema.columns if c.input is not None}
         self._wanted = frozenset(self._types)
         self._blank_lines: list[int] = []
         self._batches = self._read()

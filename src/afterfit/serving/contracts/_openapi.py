@@ -88,7 +88,9 @@ def column_schema(column: Column) -> JsonSchema:
     if column.input is None:
         return {"description": "The model does not read this column."}
     schema: JsonSchema
-    if column.categories is not None and not column.categories.open:
+    if column.shape is not None:
+        schema = _nested_schema(column)
+    elif column.categories is not None and not column.categories.open:
         schema = {"enum": list(column.categories.values)}
     else:
         schema = _bounded(column) if column.bounds is not None else dict(_TYPES[column.type])
@@ -99,6 +101,16 @@ def column_schema(column: Column) -> JsonSchema:
     if column.example is not None:
         schema["examples"] = [column.example]
     return schema
+
+
+def _nested_schema(column: Column) -> JsonSchema:
+    """Lists within lists, of the sizes of a tensor column; an open size is at least 1."""
+    element = _bounded(column)
+    for size in reversed(column.shape or ()):
+        element = {"type": "array", "items": element, "minItems": max(size, 1)}
+        if size >= 0:
+            element["maxItems"] = size
+    return element
 
 
 def _bounded(column: Column) -> JsonSchema:
@@ -156,6 +168,11 @@ def _output_schema(output: Output) -> JsonSchema:
 
 
 def _sample(column: Column) -> object:
+    if column.shape is not None:
+        sample: object = _SAMPLES[column.type] if column.range is None else column.range[0]
+        for size in reversed(column.shape):
+            sample = [sample] * max(size, 1)
+        return sample
     if column.example is not None:
         return column.example
     if column.nullable:
