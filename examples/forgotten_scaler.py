@@ -50,7 +50,7 @@ def main(folder: Path) -> None:
         raise AssertionError("the network alone must be refused")
 
     path = folder / "diabetes.afit"
-    afterfit.save(network, path, X=X, y=y, preprocess=features, postprocess=target, history=history.history)
+    afterfit.save(network, path, X=X, y=y, preprocess=features, postprocess=target, history=history)
 
     # Another process, which cannot even import Keras, torch or scikit-learn, answers in the user's units.
     X.head(5).to_json(folder / "rows.json", orient="records")

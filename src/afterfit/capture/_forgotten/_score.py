@@ -9,6 +9,7 @@ import numpy as np
 
 from afterfit.capture._forgotten._findings import Finding
 from afterfit.capture._forgotten._lattice import is_short
+from afterfit.lowering import find_framework
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -44,6 +45,14 @@ AFFINE_WORST = -0.4
 LOSS_RATIO = 10.0
 """Rows of the kind that a network was trained on do not cost it ten times its training loss."""
 
+NETWORKS = frozenset({"torch", "keras"})
+"""Frameworks of networks: what they learned says nothing of their inputs, and their scalers are always apart."""
+
+NETWORK_CALL = (
+    "afterfit.save(network, path, X=X_raw, y=y_raw, preprocess=scaler, postprocess=target_scaler), with the fitted "
+    "scalers that were applied by hand"
+)
+
 EXACT = 1e-6
 _EXACT_MEAN = 1e-9
 
@@ -70,14 +79,23 @@ def score_findings(reference: Reference, answers: Answers, rows: Rows) -> list[F
     if answers.classes is not None:
         is_classifier = hasattr(final_estimator(reference.model), "classes_")
         return _classification(reference, answers, rows) if is_classifier else []
-    if answers.prediction.ndim != 1 or answers.prediction.dtype.kind not in "iuf":
+    # A network answers a single target as a column of it.
+    prediction, targets = (
+        _only_column(answers.prediction),
+        None if answers.y is None else _only_column(answers.y),
+    )
+    if prediction.ndim != 1 or prediction.dtype.kind not in "iuf":
         return []
-    prediction = answers.prediction.astype(np.float64)
+    prediction = prediction.astype(np.float64)
     if reference.postprocess is not None or _has_target_transformer(reference.model):
-        return [] if answers.y is None else _regression(reference, prediction, answers.y)
-    if answers.y is not None:
-        return _scaled_y(answers.y) or _regression(reference, prediction, answers.y)
+        return [] if targets is None else _regression(reference, prediction, targets)
+    if targets is not None:
+        return _scaled_y(targets) or _regression(reference, prediction, targets)
     return _centred_target(reference, prediction)
+
+
+def _only_column(values: NDArray[Any]) -> NDArray[Any]:
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
 
 
 def final_estimator(model: Any) -> Any:
@@ -162,6 +180,8 @@ def _regression(reference: Reference, prediction: NDArray[np.float64], y: NDArra
         return [Finding(evidence, "target_scaler")]
     if loss is not None and r2 < 0:
         return [Finding(f"{ranges}; its training loss was {loss:.4g} and is {error:.4g} on X", "scaler")]
+    if find_framework(reference.model) in NETWORKS and r2 < WORST_R2:
+        return [Finding(f"{ranges}: the mean of y alone errs less", "scaler", call=NETWORK_CALL)]
     outside = _outside(prediction, targets)
     is_far = r2 < WORST_R2 and outside > OUTSIDE_Y
     return [Finding(f"{ranges}, {outside:.0%} of the answers beyond those of y", "scaler")] if is_far else []
