@@ -12,6 +12,7 @@ from afterfit import errors
 PUBLIC = {
     "AfterfitError",
     "ArgumentError",
+    "ArrayModel",
     "AuditError",
     "BundleError",
     "BundleFormatError",

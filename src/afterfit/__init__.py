@@ -30,11 +30,13 @@ from afterfit.errors import (
 if TYPE_CHECKING:
     from afterfit.capture import adopt, save
     from afterfit.lowering import inverts, lowers, transforms
+    from afterfit.lowering.arrays import ArrayModel
     from afterfit.runtime import Model, Report, load
 
 __all__ = [
     "AfterfitError",
     "ArgumentError",
+    "ArrayModel",
     "AuditError",
     "BundleError",
     "BundleFormatError",
@@ -56,6 +58,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArrayModel": "afterfit.lowering.arrays",
     "Model": "afterfit.runtime",
     "Report": "afterfit.runtime",
     "adopt": "afterfit.capture",

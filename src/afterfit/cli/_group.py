@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": ("_inspect", "Show what is inside a bundle."),
     "verify": ("_verify", "Prove again that a bundle is whole and answers as saved."),
     "predict": ("_predict", "Score a file of rows."),
+    "export": ("_export", "Write the arrays of a model as JSON."),
     "serve": ("_serve", "Serve models over HTTP."),
     "adopt": ("_adopt", "Save a model that lies in files of another library."),
     "completion": ("_completion", "Print the script that completes commands in a shell."),

@@ -37,6 +37,7 @@ _ADAPTERS: dict[str, Callable[[Any], Any]] = {}
 _EXPORTS: dict[str, Callable[[Any], dict[str, bytes]]] = {}
 _ERRORS: set[str] = set()
 _FAMILIES = {
+    "afterfit": "afterfit.lowering.arrays._lower",
     "sklearn": "afterfit.lowering.sklearn",
     "xgboost": "afterfit.lowering.xgboost",
     "lightgbm": "afterfit.lowering.lightgbm",
