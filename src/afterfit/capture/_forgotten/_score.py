@@ -164,27 +164,35 @@ def _regression(reference: Reference, prediction: NDArray[np.float64], y: NDArra
     spread = float(targets.var()) if len(targets) else 0.0
     if len(targets) < ROWS_NEEDED or spread == 0:
         return []
+    found = _misfit(reference, prediction, targets)
+    return [] if found is None else [found]
+
+
+def _misfit(
+    reference: Reference, prediction: NDArray[np.float64], targets: NDArray[np.float64]
+) -> Finding | None:
     error = float(np.mean((targets - prediction) ** 2))
-    r2 = 1 - error / spread
+    r2 = 1 - error / float(targets.var())
     ranges = (
         f"on X its answers run from {prediction.min():.6g} to {prediction.max():.6g} and y from {targets.min():.6g} to "
         f"{targets.max():.6g} (R² {r2:.3g})"
     )
     loss = _training_error(reference)
     if loss is not None and error <= LOSS_RATIO * loss:
-        return []
+        return None
     slope, affine = _affine(prediction, targets)
     rescaled = affine > AFFINE_R2 and not 1 / AFFINE_SLOPE < slope < AFFINE_SLOPE
     if rescaled and r2 < AFFINE_WORST:
         evidence = f"{ranges}; times {slope:.4g} and moved, they would explain {affine:.0%} of its variance"
-        return [Finding(evidence, "target_scaler")]
+        return Finding(evidence, "target_scaler")
     if loss is not None and r2 < 0:
-        return [Finding(f"{ranges}; its training loss was {loss:.4g} and is {error:.4g} on X", "scaler")]
+        return Finding(f"{ranges}; its training loss was {loss:.4g} and is {error:.4g} on X", "scaler")
     if find_framework(reference.model) in NETWORKS and r2 < WORST_R2:
-        return [Finding(f"{ranges}: the mean of y alone errs less", "scaler", call=NETWORK_CALL)]
+        return Finding(f"{ranges}: the mean of y alone errs less", "scaler", call=NETWORK_CALL)
     outside = _outside(prediction, targets)
-    is_far = r2 < WORST_R2 and outside > OUTSIDE_Y
-    return [Finding(f"{ranges}, {outside:.0%} of the answers beyond those of y", "scaler")] if is_far else []
+    if r2 < WORST_R2 and outside > OUTSIDE_Y:
+        return Finding(f"{ranges}, {outside:.0%} of the answers beyond those of y", "scaler")
+    return None
 
 
 def _outside(prediction: NDArray[np.float64], y: NDArray[np.float64]) -> float:

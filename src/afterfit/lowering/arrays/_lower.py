@@ -13,7 +13,7 @@ import spox.opset.ai.onnx.v21 as op
 from afterfit.bundle import encode_json
 from afterfit.lowering._registry import exports, lowers
 from afterfit.lowering._table import Regression, constant
-from afterfit.schema import encode_text
+from afterfit.schema import Bounds, encode_text
 
 if TYPE_CHECKING:
     from spox import Var
@@ -94,7 +94,7 @@ def _elman(estimator: ArrayModel, X: Table, context: Context) -> Regression:
     if embedding is None:
         vectors = op.cast(values, to=np.float64)
     else:
-        context.note_bounds(block, 0, len(embedding) - 1)
+        context.note_bounds(block, Bounds(minimum=0.0, maximum=float(len(embedding) - 1)))
         vectors = op.gather(constant(embedding), values)
     if "input" in parameters:
         vectors = op.matmul(vectors, constant(parameters["input"]))
