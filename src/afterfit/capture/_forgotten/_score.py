@@ -133,7 +133,12 @@ def _scaled_y(y: NDArray[Any]) -> list[Finding]:
 
 
 def _centred_target(reference: Reference, prediction: NDArray[np.float64]) -> list[Finding]:
-    """Least squares and trees repeat the mean of their targets exactly: one of exactly 0 was put there."""
+    """Least squares and trees repeat the mean of their targets exactly: one of exactly 0 was put there.
+
+    The scores of a ranker, which boosters have, are centred by themselves.
+    """
+    if find_framework(reference.model) != "sklearn":
+        return []
     kept = getattr(final_estimator(reference.model), "_y", None)
     target = np.asarray(kept) if kept is not None else None
     if target is not None and target.dtype.kind == "f" and target.ndim == 1 and len(target) >= ROWS_NEEDED:
