@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_breast_cancer
+from sklearn.datasets import load_breast_cancer, load_wine
 
+import afterfit
 from afterfit.capture._adopt._allowed import AllowList
 from afterfit.capture._adopt._sources import kind_of_file, load_object
 from afterfit.errors import ArgumentError
@@ -16,6 +17,26 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 X, y = load_breast_cancer(return_X_y=True)
+
+
+@pytest.mark.parametrize(
+    ("library", "name"), [("xgboost", "XGB"), ("lightgbm", "LGBM"), ("catboost", "CatBoost")]
+)
+def test_a_file_becomes_a_bundle(library: str, name: str, tmp_path: Path):
+    framework = pytest.importorskip(library, reason="an extra")
+    silent = {"catboost": {"verbose": 0, "allow_writing_files": False}, "lightgbm": {"verbose": -1}}
+    rows, target = load_wine(return_X_y=True, as_frame=True)
+    model = getattr(framework, f"{name}Classifier")(n_estimators=4, **silent.get(library, {})).fit(
+        rows, target
+    )
+    path = tmp_path / {"xgboost": "m.ubj", "lightgbm": "m.txt", "catboost": "m.cbm"}[library]
+    (model.booster_ if library == "lightgbm" else model).save_model(str(path))
+    rows.assign(target=target).to_csv(tmp_path / "rows.csv", index=False)
+    adopted = afterfit.adopt(path, tmp_path / "m.afit", rows=tmp_path / "rows.csv", target="target")
+    answers = adopted.predict(rows)
+    if answers.ndim == 2:
+        answers = answers.argmax(axis=1)
+    np.testing.assert_array_equal(answers, model.predict(rows).ravel())
 
 
 @pytest.mark.parametrize("suffix", [".json", ".ubj"])

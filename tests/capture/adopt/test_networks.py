@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+import afterfit
 from afterfit.capture._adopt._allowed import AllowList
 from afterfit.capture._adopt._keras import audit_config
 from afterfit.capture._adopt._sources import load_object
@@ -133,3 +134,25 @@ def test_code_in_a_file_is_refused_before_keras_sees_it(fitted: Any, tmp_path: P
         file["away"] = h5py.ExternalLink("/etc/passwd", "/")
     with pytest.raises(ArgumentError, match="'away' in it points elsewhere"):
         load_object(tmp_path / "model.json", tmp_path / "linked.weights.h5", AllowList("model.json"))
+
+
+def test_a_file_and_its_scalers_become_a_bundle(fitted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    joblib = pytest.importorskip("joblib", reason="comes with scikit-learn")
+    pd = pytest.importorskip("pandas", reason="reads the sample")
+    from sklearn.preprocessing import MinMaxScaler
+
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    raw = pd.DataFrame(ROWS.astype(np.float64) * 37 + 11, columns=["a", "b", "c"])
+    scaler = MinMaxScaler().fit(raw)
+    fitted.save(tmp_path / "net.keras")
+    joblib.dump(scaler, tmp_path / "scaler.joblib")
+    raw.to_csv(tmp_path / "rows.csv", index=False)
+    adopted = afterfit.adopt(
+        tmp_path / "net.keras",
+        tmp_path / "net.afit",
+        rows=tmp_path / "rows.csv",
+        preprocess=tmp_path / "scaler.joblib",
+        raw_inputs=True,
+    )
+    expected = fitted.predict(scaler.transform(raw), verbose=0)
+    np.testing.assert_allclose(adopted.predict(raw), expected, rtol=1e-5)

@@ -136,7 +136,8 @@ def _text(first: Any, names: Sequence[str]) -> Finding:
 
 
 def _count(first: Any, table: InferredTable) -> Finding | None:
-    fitted = getattr(first, "n_features_in_", None)
+    # A CatBoost model that was read from a file says 0, and knows no better.
+    fitted = getattr(first, "n_features_in_", None) or None
     if fitted is None or fitted == len(table.columns):
         return None
     text = _text_columns(table)
