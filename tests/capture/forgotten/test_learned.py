@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn.cluster import Birch, BisectingKMeans, KMeans
@@ -122,6 +123,23 @@ def test_regressors(estimator, raw, target):
     assert evidence(fitted, raw)
     fitted = estimator.fit(raw.iloc[1::2], target[1::2])
     assert evidence(fitted, half, target[::2] if hasattr(fitted, "coef_") else None) == []
+
+
+@pytest.mark.parametrize("smoothing", [1e-9, 1e-3, 0.1])
+def test_what_naive_bayes_adds_to_all_variances_is_no_deviation(smoothing, raw, label):
+    """Of a column of small numbers `epsilon_` is nearly all of `var_`, or drowns it."""
+    small = raw.assign(share=raw["height"] / 1e5, tiny=raw["height"] / 1e12)
+    assert evidence(GaussianNB(var_smoothing=smoothing).fit(small, label), small) == []
+    scaled = GaussianNB(var_smoothing=smoothing).fit(StandardScaler().fit_transform(small), label)
+    assert evidence(scaled, small)
+
+
+def test_the_centred_kernel_that_kernel_pca_keeps_is_no_row_of_x(raw):
+    rows = StandardScaler().fit_transform(raw)
+    kernel = pd.DataFrame(np.exp(-((rows[:, None] - rows[None, :40]) ** 2).sum(axis=2)) + 3)
+    kernel.columns = [f"x{i}" for i in range(40)]
+    model = KernelPCA(2, kernel="precomputed").fit(kernel[:40])
+    assert evidence(model, kernel) == []
 
 
 def test_a_first_step_inside_a_pipeline_fitted_on_other_numbers(raw, label, refusal):

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 IQR_OF_NORMAL = 1.3489795003921634
 """The interquartile range of a normal distribution of standard deviation 1."""
 
+DROWNED = 1e-9
+"""Below this share of what was added to it, a variance has lost half of its digits."""
+
 
 @dataclass(frozen=True)
 class Points:
@@ -176,8 +179,18 @@ def _covariance(estimator: Any) -> Moments:
 def _naive_bayes(estimator: Any) -> Moments:
     weights = estimator.class_count_ / estimator.class_count_.sum()
     mean = weights @ estimator.theta_
-    variance = weights @ (estimator.var_ + (estimator.theta_ - mean) ** 2)
+    # epsilon_, a share of the largest variance of any column, was added to all of them; where it drowns the column's
+    # own, what is left is rounding, and 0 stands for nothing known.
+    variance = weights @ (estimator.var_ - estimator.epsilon_ + (estimator.theta_ - mean) ** 2)
+    variance = np.where(variance > DROWNED * estimator.epsilon_, variance, 0.0)
     return Moments(mean, np.sqrt(variance), "the theta_ and var_ of its classes together")
+
+
+def _kernel_rows(estimator: Any) -> Points | None:
+    """Of a kernel that was computed beforehand it keeps the centred values, which lie elsewhere."""
+    if estimator.kernel == "precomputed":
+        return None
+    return _points("X_fit_", covers=True, what=_KEPT, decimals=True)(estimator)
 
 
 def _mean(attribute: str) -> Callable[[Any], Moments | None]:
@@ -274,7 +287,7 @@ for _name in ("GaussianProcessClassifier", "GaussianProcessRegressor"):
         "X_train_", covers=True, what=_KEPT, decimals=True
     )
 _READERS["sklearn.kernel_ridge.KernelRidge"] = _points("X_fit_", covers=True, what=_KEPT, decimals=True)
-_READERS["sklearn.decomposition.KernelPCA"] = _points("X_fit_", covers=True, what=_KEPT, decimals=True)
+_READERS["sklearn.decomposition.KernelPCA"] = _kernel_rows
 _READERS["sklearn.kernel_approximation.Nystroem"] = _points(
     "components_", covers=False, what=_KEPT, decimals=True
 )
