@@ -28,10 +28,11 @@ from afterfit.errors import (
 )
 
 if TYPE_CHECKING:
+    from afterfit._load import load
     from afterfit.capture import adopt, save
     from afterfit.lowering import inverts, lowers, transforms
     from afterfit.lowering.arrays import ArrayModel
-    from afterfit.runtime import Model, Report, load
+    from afterfit.runtime import Model, Report
 
 __all__ = [
     "AfterfitError",
@@ -63,7 +64,7 @@ _HOMES = {
     "Report": "afterfit.runtime",
     "adopt": "afterfit.capture",
     "inverts": "afterfit.lowering._registry",
-    "load": "afterfit.runtime",
+    "load": "afterfit._load",
     "lowers": "afterfit.lowering._registry",
     "save": "afterfit.capture",
     "transforms": "afterfit.lowering._registry",

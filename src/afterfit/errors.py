@@ -13,6 +13,9 @@ The tree::
     ├── BundleError                     a file that is not a bundle we can trust
     │   ├── BundleFormatError           not a bundle, or a format version this release cannot read
     │   └── AuditError                  a bundle that breaks a rule of the format; `rule` names which
+    ├── StoreError                      a store that is not there, cannot be used, or holds what is damaged
+    │   ├── UnknownReferenceError       a name, version or alias that the store does not have
+    │   └── AliasMovedError             an alias that somebody else moved meanwhile; nothing was changed
     └── OverloadedError                 a server that has too much waiting to take more now
 
 Errors know nothing of HTTP or of exit codes; the layers that speak those translate.
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AfterfitError",
+    "AliasMovedError",
     "ArgumentError",
     "AuditError",
     "BundleError",
@@ -38,7 +42,9 @@ __all__ = [
     "OverloadedError",
     "ParityError",
     "SchemaError",
+    "StoreError",
     "TooManyRowsError",
+    "UnknownReferenceError",
     "UnsupportedModelError",
 ]
 
@@ -185,3 +191,15 @@ class AuditError(BundleError):
 
 class OverloadedError(AfterfitError):
     """Too much work waits already; nothing was done for this request, which may be sent again later."""
+
+
+class StoreError(AfterfitError):
+    """A store that is not there or cannot be used, or a bundle in it that is not the one that was pushed."""
+
+
+class UnknownReferenceError(StoreError):
+    """A name, version or alias that the store does not have."""
+
+
+class AliasMovedError(StoreError):
+    """An alias that somebody else moved after it was looked at; nothing was changed."""

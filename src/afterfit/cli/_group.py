@@ -25,6 +25,15 @@ COMMANDS = {
     "export": ("_export", "Write the arrays of a model as JSON."),
     "serve": ("_serve", "Serve models over HTTP."),
     "adopt": ("_adopt", "Save a model that lies in files of another library."),
+    "push": ("_push", "Keep a bundle in the store as the next version of its name."),
+    "pull": ("_pull", "Write a bundle of the store to a file."),
+    "models": ("_models", "List the models in the store."),
+    "versions": ("_versions", "List the versions of a model."),
+    "show": ("_show", "Show a version, and the history of its aliases."),
+    "diff": ("_diff", "Show in what two bundles differ."),
+    "promote": ("_promote", "Move an alias to a version, once its gates hold."),
+    "rollback": ("_rollback", "Move an alias back to the version before."),
+    "gc": ("_gc", "Remove what killed pushes left in the store."),
     "completion": ("_completion", "Print the script that completes commands in a shell."),
 }
 """Each command's module and its line in the list of commands, so that the list needs no import of them."""

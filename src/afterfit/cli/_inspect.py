@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from afterfit.cli._sources import BundlePath
 from afterfit.cli._terminal import add_row, console, echo_json, printable, shorten, table
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Examples:
   afterfit inspect flights.afit --curves training.png
   afterfit inspect flights.afit --json | jq '.schema.columns[].name'"""
 )
-@click.argument("bundle", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
 @click.option(
     "--curves",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from afterfit.cli._sources import BundlePath
 from afterfit.cli._terminal import echo_json, printable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Examples:
   afterfit predict flights.afit july.jsonl -o answers.jsonl --on-error skip
   zcat july.csv.gz | afterfit predict flights.afit - > answers.csv"""
 )
-@click.argument("bundle", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @click.argument("source", metavar="INPUT", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "-o",

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
+
+from afterfit.cli._sources import BundleSource, store_option
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from afterfit.store import Reference
 
 
 @click.command(
@@ -12,13 +19,12 @@ import click
 Examples:
   afterfit serve flights.afit
   afterfit serve flights.afit prices.afit --port 9000 --workers 2
+  afterfit serve flights@production
   curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \\
     -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
 """
 )
-@click.argument(
-    "bundles", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False), metavar="BUNDLE..."
-)
+@click.argument("bundles", nargs=-1, required=True, type=BundleSource(), metavar="BUNDLE...")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
@@ -56,8 +62,9 @@ Examples:
     metavar="SECONDS",
     help="Refuse at once who would wait longer.",
 )
+@store_option
 def serve(
-    bundles: tuple[str, ...],
+    bundles: tuple[Path | Reference, ...],
     *,
     host: str,
     port: int,
@@ -67,11 +74,15 @@ def serve(
     on_unusual: Literal["warn", "error", "ignore"],
     redact: bool,
     latency_target: float | None,
+    url: str | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
 
     Every BUNDLE is audited before anything starts. POST rows as {"rows": [{"column": value, ...}]} to
     /models/NAME/predict, or to /predict where there is one model. Open the address in a browser to try it.
+
+    A BUNDLE may be a name in the store, such as flights@production: when the alias moves, every worker is on
+    the new version within a second, and no request is dropped. GET /store/flights@production is its file.
     """
     from afterfit.serving import Limits, Policy
     from afterfit.serving import serve as run
@@ -83,6 +94,7 @@ def serve(
         workers=workers,
         limits=Limits(max_body=max_body, max_rows=max_rows),
         policy=Policy(unusual=on_unusual, redact=redact, latency_target=latency_target),
+        store=url,
         on_ready=lambda url: click.echo(
             f"Serving {len(bundles)} model{'s'[: len(bundles) > 1]} at {url} (Ctrl-C stops it)"
         ),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from afterfit.cli._sources import BundlePath
 from afterfit.cli._terminal import echo_json, printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from afterfit.runtime import Model, Report
 
 SHOWN = 20
@@ -32,7 +34,7 @@ Examples:
   afterfit verify flights.afit --json
   afterfit verify flights.afit && cp flights.afit /srv/models/"""
 )
-@click.argument("bundle", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @click.pass_context
 def verify(ctx: click.Context, bundle: Path, as_json: bool) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 
     from afterfit.serving._data_plane import DataPlane
-    from afterfit.serving._exchange import Response, Route
+    from afterfit.serving._exchange import Answer, Route
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -35,7 +35,7 @@ _WINDOWS = {b"gzip": zlib.MAX_WBITS | 16, b"deflate": zlib.MAX_WBITS}
 
 async def answer_long(
     plane: DataPlane, route: Route, headers: Mapping[bytes, bytes], message: Message, receive: Receive
-) -> bytes | Response:
+) -> Answer:
     """Answer a request whose body is long or compressed, counting its bytes while they are held.
 
     Raises HttpError where it breaks a limit and ClientLeftError where the client does not finish.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -34,14 +34,27 @@ class Response(NamedTuple):
     headers: Sequence[tuple[bytes, bytes]] = (JSON,)
 
 
+class FileResponse(NamedTuple):
+    """A part of an open file as an answer: `size` bytes from `start`, sent piece by piece; it is closed then."""
+
+    file: BinaryIO
+    start: int
+    size: int
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+
+
 class Handler(Protocol):
     """Answers one request, whose body was read whole.
 
     `headers` are by lower-case name, the last one of each. The answer is a response, or bytes for JSON with
-    status 200. It raises `HttpError`, `SchemaError` or `OverloadedError` to say no.
+    status 200, or a part of a file. It raises `HttpError`, `SchemaError` or `OverloadedError` to say no.
     """
 
-    def __call__(self, body: bytes, headers: Mapping[bytes, bytes], /) -> Awaitable[bytes | Response]: ...
+    def __call__(self, body: bytes, headers: Mapping[bytes, bytes], /) -> Awaitable[Answer]: ...
+
+
+Answer = bytes | Response | FileResponse
 
 
 @dataclass(frozen=True)

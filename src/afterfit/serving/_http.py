@@ -21,19 +21,21 @@ from afterfit.serving._data_plane import INLINE_BODY
 from afterfit.serving._exchange import (
     JSON,
     ClientLeftError,
+    FileResponse,
     HttpError,
     Problem,
     Response,
     overloaded,
     problem_response,
 )
+from afterfit.serving._send_file import send_file
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
     from afterfit.runtime import Model
     from afterfit.serving._data_plane import DataPlane
-    from afterfit.serving._exchange import Contract, Gate, Observer, Route
+    from afterfit.serving._exchange import Answer, Contract, Gate, Observer, Route
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
@@ -120,7 +122,7 @@ class Application:
         method: str = scope["method"]
         found = self._table.get(scope["path"])
         route, contract = (None, None) if found is None else found.get(method, (None, None))
-        answer: bytes | Response
+        answer: Answer
         try:
             problem = None if self._gate is None else self._gate.admit(scope, route)
             if problem is not None:
@@ -133,18 +135,23 @@ class Application:
             return
         except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer and the log the reason
             answer = await self._refuse_error(error, contract, scope, receive)
-        if isinstance(answer, bytes):
-            status, body = 200, answer
-            head = [JSON, (CONTENT_LENGTH, b"%d" % len(body))]
+        if isinstance(answer, FileResponse):
+            status, sent = answer.status, answer.size
+            await send_file(answer, method, send)
         else:
-            status, body = answer.status, answer.body
-            head = [*answer.headers, (CONTENT_LENGTH, b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": head})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+            if isinstance(answer, bytes):
+                status, body = 200, answer
+                head = [JSON, (CONTENT_LENGTH, b"%d" % len(body))]
+            else:
+                status, body = answer.status, answer.body
+                head = [*answer.headers, (CONTENT_LENGTH, b"%d" % len(body))]
+            sent = len(body)
+            await send({"type": "http.response.start", "status": status, "headers": head})
+            await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
         if self._observer is not None:
-            self._observer.observe(scope, route, status, perf_counter() - started, len(body))
+            self._observer.observe(scope, route, status, perf_counter() - started, sent)
 
-    async def _answer(self, route: Route, headers: dict[bytes, bytes], receive: Receive) -> bytes | Response:
+    async def _answer(self, route: Route, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         if not route.media_types:
             return await route.handler(b"", headers)
         compressed = CONTENT_ENCODING in headers

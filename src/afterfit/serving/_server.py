@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING
 from afterfit.errors import ArgumentError
 from afterfit.serving._data_plane import Limits, Policy
 from afterfit.serving._worker import Settings, make_application
+from afterfit.store import Reference, find_place
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+
+    from afterfit.serving._sources import Source
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -37,13 +40,14 @@ _LOGGING = {"handlers": {"console": _STDERR, "access": _STDERR}}
 
 
 def serve(
-    paths: Sequence[str | os.PathLike[str]],
+    paths: Sequence[str | os.PathLike[str] | Reference],
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
     workers: int = 1,
     limits: Limits | None = None,
     policy: Policy | None = None,
+    store: str | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -51,11 +55,14 @@ def serve(
     `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
     `on_ready` is called, from another thread, with the server's URL once it answers there.
 
+    A `Reference` is looked up in the store at the URL `store` (by default the one found from the working
+    directory), and followed: where an alias moves, every worker serves the version it names within a second.
+
     Of several versions of one model the last is the one that answers where no version is named.
 
-    Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where one version is given
-    twice, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
-    with code 1 follows where a worker ends and cannot be replaced.
+    Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
+    ArgumentError where one version is given twice, granian is not installed, or the address cannot be taken;
+    nothing is started then. SystemExit with code 1 follows where a worker ends and cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
@@ -63,12 +70,14 @@ def serve(
         raise ArgumentError(f"{workers} workers; at least 1 is needed")
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
-    bundles = [str(Path(path).resolve()) for path in paths]
-    _audit(bundles)
+    sources = [path if isinstance(path, Reference) else str(Path(path).resolve()) for path in paths]
+    stored = any(isinstance(source, Reference) for source in sources)
+    url_of_store = find_place(store).url if stored else None
+    _audit(sources, url_of_store)
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
-    settings = Settings(tuple(bundles), counts, limits or Limits(), policy or Policy())
+    settings = Settings(tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store)
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
@@ -79,17 +88,28 @@ def serve(
         shutil.rmtree(counts, ignore_errors=True)
 
 
-def _audit(paths: Sequence[str]) -> None:
+def _audit(sources: Sequence[Source], store: str | None) -> None:
     """Open every bundle once before anything is started."""
     from afterfit.bundle import read_bundle
 
+    if store is not None:
+        _audit_stored([source for source in sources if isinstance(source, Reference)], store)
     seen: dict[tuple[str, str], str] = {}
-    for path in paths:
+    for path in (source for source in sources if isinstance(source, str)):
         bundle = read_bundle(path)
         key = (bundle.manifest.name, bundle.version)
         if key in seen:
             raise ArgumentError(f"{seen[key]} and {path} are one version of {key[0]!r}; serve one of them")
         seen[key] = path
+
+
+def _audit_stored(references: Sequence[Reference], url: str) -> None:
+    from afterfit.bundle import read_bundle
+    from afterfit.store import Store
+
+    with Store(url) as store:
+        for reference in references:
+            read_bundle(store.fetch(store.resolve(reference)))
 
 
 def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:

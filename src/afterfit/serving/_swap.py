@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from afterfit.errors import AfterfitError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from afterfit.runtime import Model
+_T = TypeVar("_T")
 
 _log = logging.getLogger("afterfit.serving")
 
@@ -22,10 +22,11 @@ LOOK_SECONDS = 0.25
 Stamp = tuple[int, int, int] | None
 
 
-class BundleWatcher:
+class BundleWatcher(Generic[_T]):
     """Loads the models anew when what they come from changes.
 
-    `look` returns what is to be compared from one look to the next. `load` opens all bundles and proves each
+    `look` returns what is to be compared from one look to the next; where it raises AfterfitError, such as for a
+    store that is away, what was served stays, and the log says so once. `load` opens all bundles and proves each
     (audit, golden replay); it raises AfterfitError where one is not to be trusted, and then what was served
     stays, the log says why, and nothing is tried again until there is another change. `apply` puts what was
     loaded into service; it is called on the event loop.
@@ -34,13 +35,14 @@ class BundleWatcher:
     def __init__(
         self,
         look: Callable[[], object],
-        load: Callable[[], Sequence[Model]],
-        apply: Callable[[Sequence[Model]], None],
+        load: Callable[[], _T],
+        apply: Callable[[_T], None],
     ) -> None:
         self._look = look
         self._load = load
         self._apply = apply
         self._seen = look()
+        self._blind = False
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -50,7 +52,16 @@ class BundleWatcher:
 
     async def look(self) -> None:
         """Look once, and swap if anything changed."""
-        found = self._look()
+        try:
+            found = await asyncio.to_thread(self._look)
+        except AfterfitError as error:
+            if not self._blind:
+                _log.error(
+                    "it cannot be seen whether the bundles changed, and what was served goes on: %s", error
+                )
+            self._blind = True
+            return
+        self._blind = False
         if found == self._seen:
             return
         self._seen = found

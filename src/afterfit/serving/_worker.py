@@ -13,24 +13,27 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afterfit.errors import AfterfitError
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 
 if TYPE_CHECKING:
-    from afterfit.runtime import Model
+    from collections.abc import Sequence
+
     from afterfit.serving._exchange import Contract
     from afterfit.serving._http import Application
+    from afterfit.serving._sources import Loaded, Source
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a worker needs to know; it crosses to the worker's process."""
 
-    paths: tuple[str, ...]
+    sources: tuple[Source, ...]
     counts: str
     """The folder where the workers count."""
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
+    store: str | None = None
+    """The URL of the store that the references among `sources` are in."""
 
     @property
     def trigger(self) -> str:
@@ -42,43 +45,38 @@ def make_application(settings: Settings) -> Application:
     """The application of one worker, which loads the bundles when it starts and watches them from then on."""
     from afterfit.serving._http import Application
     from afterfit.serving._meters import ServerMeter
+    from afterfit.serving._sources import Sources
     from afterfit.serving._swap import BundleWatcher, stamp
-    from afterfit.serving.contracts import NativeContract, OperationsContract
+    from afterfit.serving.contracts import NativeContract, OperationsContract, StoreContract
 
     _log_to_stderr()
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
+    sources = Sources(settings.sources, settings.store)
 
     def open_plane() -> DataPlane:
-        plane = DataPlane(load_models(settings), settings.limits, settings.policy, meter)
+        sources.adopt(sources.load())
+        models = [one.model for one in sources.loaded]
+        plane = DataPlane(models, settings.limits, settings.policy, meter)
         _settle_memory()
         return plane
 
     def contracts(plane: DataPlane) -> list[Contract]:
-        return [NativeContract(plane), OperationsContract(plane, meter)]
+        spoken: list[Contract] = [NativeContract(plane), OperationsContract(plane, meter)]
+        return [*spoken, StoreContract(sources)] if settings.store is not None else spoken
 
     def look() -> object:
-        return [stamp(path) for path in (*settings.paths, settings.trigger)]
+        return [*sources.look(), stamp(settings.trigger)]
+
+    def swap(loaded: Sequence[Loaded]) -> None:
+        sources.adopt(loaded)
+        application.replace([one.model for one in loaded])
 
     async def watch() -> None:
-        await BundleWatcher(look, lambda: load_models(settings), application.replace).run()
+        await BundleWatcher(look, sources.load, swap).run()
 
     application = Application(open_plane, contracts, observer=meter, meanwhile=watch)
     return application
-
-
-def load_models(settings: Settings) -> list[Model]:
-    """Open every bundle and replay its golden rows. Raises AfterfitError where one is not to be trusted."""
-    from afterfit.runtime import load
-
-    models = []
-    for path in settings.paths:
-        model = load(path, threads=1)
-        report = model.verify()
-        if not report.ok:
-            raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")
-        models.append(model)
-    return models
 
 
 def _settle_memory() -> None:

@@ -2,5 +2,6 @@
 
 from afterfit.serving.contracts._native import NativeContract
 from afterfit.serving.contracts._operations import OperationsContract
+from afterfit.serving.contracts._store import StoreContract
 
-__all__ = ["NativeContract", "OperationsContract"]
+__all__ = ["NativeContract", "OperationsContract", "StoreContract"]

@@ -1,0 +1,40 @@
+"""Names, versions and aliases of bundles: a folder with SQLite by default, PostgreSQL and S3 by URL.
+
+Importing this is light: SQLAlchemy is imported with `Store`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from afterfit.store._history import Move
+from afterfit.store._place import VARIABLE, find_place
+from afterfit.store._reference import Reference, is_reference, parse_reference
+
+if TYPE_CHECKING:
+    from afterfit.store._queries import Version
+    from afterfit.store._store import Collected, Store
+
+__all__ = [
+    "VARIABLE",
+    "Collected",
+    "Move",
+    "Reference",
+    "Store",
+    "Version",
+    "find_place",
+    "is_reference",
+    "parse_reference",
+]
+
+_HOMES = {"Collected": "_store", "Store": "_store", "Version": "_queries"}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'afterfit.store' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"afterfit.store.{home}"), name)
+    globals()[name] = value
+    return value
