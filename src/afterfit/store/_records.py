@@ -119,8 +119,9 @@ class Records:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except DBAPIError as error:
-            lines = str(error.orig).strip().splitlines() or [type(error.orig).__name__]
+        except (DBAPIError, sqlite3.Error) as error:
+            said = str(error.orig if isinstance(error, DBAPIError) else error)
+            lines = said.strip().splitlines() or [type(error).__name__]
             raise StoreError(f"the store at {self._place} cannot be used: {lines[0]}") from error
 
     def _schema_version(self) -> str | None:
@@ -188,7 +189,7 @@ def _enter_wal(engine: sa.Engine) -> None:
                     cursor.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > stop:
-                    raise DBAPIError(None, None, error) from error
+                    raise
                 time.sleep(0.01)
             else:
                 return
