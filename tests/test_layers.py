@@ -14,7 +14,7 @@ LAYERS = [
     {"schema"},
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
-    {"capture", "monitoring", "doctor", "search", "emit"},
+    {"capture", "monitoring", "doctor", "search", "emit", "promotion", "_load"},
     {"serving", "web", "retrain", "testing"},
     {"cli"},
 ]
@@ -37,6 +37,9 @@ ONLY_IN = {
     "onnx": {"lowering", "capture"},
     "narwhals": {"schema"},
     "rich": {"cli", "capture"},
+    "sqlalchemy": {"store"},
+    "alembic": {"store"},
+    "obstore": {"store"},
 }
 
 
@@ -121,6 +124,10 @@ def test_imports_point_down():
         ("afterfit.capture._save", "from afterfit.testing import check_estimator"),
         ("afterfit.runtime._model", "import afterfit.testing"),
         ("afterfit.testing._check", "import sklearn"),
+        ("afterfit.runtime._model", "from afterfit.store import Store"),
+        ("afterfit.store._store", "from afterfit.runtime import load"),
+        ("afterfit.promotion._checks", "from afterfit.serving import serve"),
+        ("afterfit.serving._sources", "import sqlalchemy"),
     ],
 )
 def test_an_illegal_import_is_found(module: str, line: str):

@@ -21,7 +21,9 @@ from afterfit.store import Store
 BUNDLES = 6
 
 
-def rewrite(source: Path, target: Path, *, metrics: dict[str, float] | None = None, **manifest: object) -> Path:
+def rewrite(
+    source: Path, target: Path, *, metrics: dict[str, float] | None = None, **manifest: object
+) -> Path:
     """A copy of a bundle with other metrics, or other words in its manifest."""
     bundle = read_bundle(source)
     entries = dict(bundle.entries)

@@ -41,7 +41,9 @@ def test_a_store_of_an_earlier_schema_is_used_as_it_is(frozen: Path, tmp_path: P
 
 
 def test_every_schema_is_frozen():
-    assert [path.name for path in FROZEN] == [f"store{number}" for number in range(1, int(SCHEMA_VERSION) + 1)]
+    assert [path.name for path in FROZEN] == [
+        f"store{number}" for number in range(1, int(SCHEMA_VERSION) + 1)
+    ]
 
 
 def test_the_last_migration_is_the_present_schema(store):
@@ -82,6 +84,7 @@ def test_what_is_no_database_is_an_error(tmp_path: Path):
 FIRST_USE = """
 import sys
 from afterfit.store import Store
+print("ready", flush=True)
 sys.stdin.readline()
 with Store(sys.argv[1], create=True) as store:
     print(store.push(sys.argv[2]).number)
@@ -99,6 +102,7 @@ def test_processes_that_use_a_store_first_at_the_same_time_all_succeed(store_url
         )
         for path in bundles
     ]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * len(started)
     for process in started:
         process.stdin.write("\n")
         process.stdin.flush()

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from afterfit.errors import ArgumentError
 from afterfit.store import Reference, is_reference, parse_reference
 
-names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(lambda s: not s.endswith(".afit"))
+names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,20}", fullmatch=True).filter(
+    lambda s: not s.endswith(".afit")
+)
 references = st.one_of(
     st.builds(Reference, names),
     st.builds(Reference, names, number=st.integers(1, 999_999_999)),

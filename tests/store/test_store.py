@@ -49,7 +49,13 @@ def test_references_find_their_versions(store, bundles):
     digest = read_bundle(bundles[0]).digest
     found = {
         text: store.resolve(text).number
-        for text in ("line", "line@2", "line@production", f"line@sha256:{digest}", f"line@sha256:{digest[:12]}")
+        for text in (
+            "line",
+            "line@2",
+            "line@production",
+            f"line@sha256:{digest}",
+            f"line@sha256:{digest[:12]}",
+        )
     }
     assert list(found.values()) == [3, 2, 2, 1, 1]
 
@@ -68,7 +74,12 @@ def test_an_alias_moves_with_its_whole_record(store, bundles):
     store.promote("line", "production", 3, because="better", by="ben")
     assert store.aliases("line") == {"production": 3}
     first, second = store.history("line", "production")
-    assert (first.from_number, first.to_number, first.moved_by, first.because) == (None, 1, "ann", "the first")
+    assert (first.from_number, first.to_number, first.moved_by, first.because) == (
+        None,
+        1,
+        "ann",
+        "the first",
+    )
     assert first.evidence == {"auc": 0.5}
     assert (second.from_number, second.to_number, second.sequence, second.kind) == (1, 3, 2, "promote")
     assert first.moved_at < second.moved_at
@@ -110,7 +121,9 @@ def test_promoters_in_threads_each_win_or_are_told(store, bundles):
     def promote(number: int) -> None:
         start.wait()
         try:
-            won.append(store.promote("line", "production", 1 + number % 2, because="race", expected=0).sequence)
+            won.append(
+                store.promote("line", "production", 1 + number % 2, because="race", expected=0).sequence
+            )
         except AliasMovedError as error:
             told.append(error)
 

@@ -182,9 +182,9 @@ def _enter_wal(engine: sa.Engine) -> None:
     stop = time.monotonic() + BUSY_SECONDS
     raw = engine.raw_connection()
     try:
+        cursor = raw.cursor()
         while True:
             try:
-                cursor = raw.cursor()
                 if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
                     cursor.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
@@ -192,9 +192,8 @@ def _enter_wal(engine: sa.Engine) -> None:
                     raise
                 time.sleep(0.01)
             else:
-                return
-            finally:
                 cursor.close()
+                return
     finally:
         raw.close()
 
