@@ -308,3 +308,21 @@ def test_a_server_that_is_away_is_an_error_without_the_password(tmp_path):
     with pytest.raises(StoreError, match=r"postgresql://127.0.0.1:1/db cannot be used") as caught:
         Store(f"postgresql://user:secret@127.0.0.1:1/db?blobs={tmp_path}")
     assert "secret" not in str(caught.value)
+
+
+def test_a_folder_of_any_name_will_do(tmp_path, bundles):
+    folder = tmp_path / "50% of ?#é &=" / "store"
+    with Store(folder, create=True) as store:
+        store.push(bundles[0])
+    with Store(folder) as store:
+        assert store.names() == ["line"]
+
+
+def test_a_store_that_has_gone_is_not_made_anew(tmp_path, bundles):
+    with Store(tmp_path / "store", create=True) as store:
+        store.push(bundles[0])
+        store.close()
+        shutil.rmtree(tmp_path / "store")
+        with pytest.raises(StoreError, match="cannot be used"):
+            store.names()
+    assert not (tmp_path / "store").exists()

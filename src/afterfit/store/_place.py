@@ -19,15 +19,16 @@ _OBJECTS = {"s3"}
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A store's two halves: `records`, a URL of SQLAlchemy, and `blobs`, a folder or an `s3://` URL.
+    """A store's two halves: records and blobs. `url` is what opens it again from any folder.
 
-    `url` is what opens it again from any folder. `folder` is None where the records are on a server.
+    `folder` is where the records are, or None where `server`, a URL of SQLAlchemy, says it. `blobs` is a folder
+    or an `s3://` URL.
     """
 
     url: str
-    records: str
     blobs: str
-    folder: Path | None
+    folder: Path | None = None
+    server: str | None = None
 
     def __str__(self) -> str:
         """The place in a message: without a password."""
@@ -72,7 +73,7 @@ def _find_upward(*, create: bool) -> Path:
 
 def _of_folder(folder: Path) -> Place:
     folder = folder.resolve()
-    return Place(str(folder), f"sqlite:///{folder / RECORDS}", str(folder / "blobs"), folder)
+    return Place(str(folder), str(folder / "blobs"), folder=folder)
 
 
 def _of_server(url: str) -> Place:
@@ -92,5 +93,5 @@ def _of_server(url: str) -> Place:
         raise ArgumentError(f"bundles cannot be kept at {blobs}; give s3://BUCKET/PREFIX or a folder")
     if "://" not in blobs:
         blobs = str(Path(blobs).resolve())
-    records = urlunsplit((POSTGRES, parts.netloc, parts.path, urlencode(options), ""))
-    return Place(url, records, blobs, None)
+    server = urlunsplit((POSTGRES, parts.netloc, parts.path, urlencode(options), ""))
+    return Place(url, blobs, server=server)

@@ -13,6 +13,7 @@ from sqlalchemy.exc import ArgumentError as BadUrlError
 from sqlalchemy.exc import DBAPIError, NoSuchModuleError
 
 from afterfit.errors import ArgumentError, StoreError
+from afterfit.store._place import RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,6 +82,7 @@ class Records:
         self._place = place
         if place.folder is not None:
             place.folder.mkdir(parents=True, exist_ok=True)
+            (place.folder / RECORDS).touch()
         try:
             self._engine = _engine(place)
             with self._translated():
@@ -155,8 +157,14 @@ class Records:
 
 def _engine(place: Place) -> sa.Engine:
     if place.folder is None:
-        return sa.create_engine(place.records, pool_pre_ping=True, connect_args={"connect_timeout": 10})
-    engine = sa.create_engine(place.records, connect_args={"timeout": BUSY_SECONDS})
+        return sa.create_engine(str(place.server), pool_pre_ping=True, connect_args={"connect_timeout": 10})
+    # Opened as it is there: SQLite would otherwise make an empty database where a store has gone away.
+    database = f"{(place.folder / RECORDS).as_uri()}?mode=rw"
+
+    def open_database() -> sqlite3.Connection:
+        return sqlite3.connect(database, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+
+    engine = sa.create_engine("sqlite://", creator=open_database, poolclass=sa.QueuePool)
 
     @sa.event.listens_for(engine, "connect")
     def connect(connection: Any, record: object) -> None:

@@ -1,0 +1,235 @@
+"""Servers follow an alias: no request fails, and every answer is that of the version it names."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import shutil
+import threading
+import time
+
+import httpx
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LinearRegression
+from tests.serving.test_server import running
+
+import afterfit
+from afterfit.errors import StoreError
+from afterfit.serving._sources import Sources
+from afterfit.serving._swap import BundleWatcher
+from afterfit.serving.contracts._store import _parse_range
+from afterfit.store import Store, parse_reference
+
+SLOPES = (2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory):
+    """Versions of a model: y = slope x."""
+    folder = tmp_path_factory.mktemp("lines")
+    X = np.arange(20.0).reshape(-1, 1) + 0.5
+    for slope in SLOPES:
+        afterfit.save(LinearRegression().fit(X, slope * X[:, 0]), folder / f"{slope}.afit", X=X, name="line")
+    return [folder / f"{slope}.afit" for slope in SLOPES]
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch, lines):
+    """Three versions of `line`, the first one in production."""
+    monkeypatch.setenv("AFTERFIT_STORE", str(tmp_path / "store"))
+    with Store(create=True) as opened:
+        for path in lines:
+            opened.push(path)
+        opened.promote("line", "production", 1, because="first")
+        yield opened
+
+
+def served_versions(url, connections=12):
+    """What new connections are answered by, which the kernel spreads over the workers."""
+    return {httpx.get(f"{url}/models").json()["models"][0]["version"] for _ in range(connections)}
+
+
+def wait_for(url, version, seconds=60):
+    stop = time.monotonic() + seconds
+    while served_versions(url) != {version}:
+        assert time.monotonic() < stop, "the swap did not come"
+
+
+@pytest.mark.parametrize(
+    ("moves", "workers"), [(4, 2), pytest.param(50, 2, marks=pytest.mark.sweep)], ids=["short", "fifty"]
+)
+def test_promotions_and_rollbacks_under_load(store, moves, workers):
+    versions = {version.number: version.digest[:12] for version in store.versions("line")}
+    slope_of = {versions[number]: slope for number, slope in enumerate(SLOPES, 1)}
+    seen: list[tuple[str, float, float]] = []
+    failed: list[object] = []
+    done = threading.Event()
+    with running("line@production", "--workers", workers) as (url, _):
+
+        def ask(number):
+            x = float(number)
+            while not done.is_set():
+                # A new client now and then, so that every worker is asked.
+                with httpx.Client() as client:
+                    for _ in range(20):
+                        x += 1.0
+                        try:
+                            reply = client.post(f"{url}/predict", json={"rows": [{"x0": x}]})
+                        except httpx.HTTPError as error:
+                            failed.append(error)
+                            return
+                        if reply.status_code != 200:
+                            failed.append(reply.text)
+                            return
+                        answer = reply.json()
+                        seen.append((answer["version"], x, answer["predictions"][0]))
+
+        askers = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
+        for asker in askers:
+            asker.start()
+        try:
+            for turn in range(moves):
+                if turn % 2:
+                    move = store.rollback("line", "production")
+                else:
+                    move = store.promote("line", "production", 2 + turn // 2 % 2, because=f"turn {turn}")
+                wait_for(url, versions[move.to_number])
+        finally:
+            done.set()
+            for asker in askers:
+                asker.join()
+    assert not failed
+    assert len(store.history("line")) == moves + 1
+    assert {version for version, _, _ in seen} == set(versions.values())
+    assert all(answer == pytest.approx(x * slope_of[version], rel=1e-9) for version, x, answer in seen)
+
+
+def test_bundles_are_pulled_from_a_server(store, lines):
+    content = lines[0].read_bytes()
+    digest = store.resolve("line@1").digest
+    with running("line@production") as (url, _), httpx.Client(base_url=url) as client:
+        whole = client.get("/store/line@production")
+        assert whole.content == content
+        assert whole.headers["etag"] == f'"sha256-{hashlib.sha256(content).hexdigest()}"'
+        assert whole.headers["afterfit-version"] == "line@1"
+        assert whole.headers["afterfit-digest"] == f"sha256:{digest}"
+        for path in ("/store/line@1", f"/store/line@sha256:{digest}"):
+            assert client.get(path).content == content
+        head = client.head("/store/line@production")
+        assert (head.content, head.headers["content-length"]) == (b"", str(len(content)))
+        etag = whole.headers["etag"]
+        for condition in (etag, f'"other", W/{etag}', "*"):
+            unchanged = client.get("/store/line@production", headers={"if-none-match": condition})
+            assert (unchanged.status_code, unchanged.content) == (304, b"")
+        check_ranges(client, content, etag)
+        for path in ("/store/line@2", "/store/line", "/store/", "/store/line@sha256:00000000"):
+            missing = client.get(path)
+            assert (missing.status_code, missing.json()["type"]) == (
+                404,
+                "urn:afterfit:problem:unknown-reference",
+            )
+        assert client.post("/store/line@production").status_code == 405
+        store.promote("line", "production", 2, because="second")
+        wait_for(url, store.resolve("line@2").digest[:12])
+        moved = client.get("/store/line@production", headers={"if-none-match": etag})
+        assert moved.content == lines[1].read_bytes()
+        assert client.get("/store/line@1").status_code == 404
+
+
+def check_ranges(client, content, etag):
+    size = len(content)
+    for text, part in {
+        "bytes=0-99": content[:100],
+        "bytes=100-": content[100:],
+        "bytes=-50": content[-50:],
+        f"bytes=0-{size * 2}": content,
+    }.items():
+        reply = client.get("/store/line@production", headers={"range": text, "if-range": etag})
+        assert (reply.status_code, reply.content) == (206, part)
+        start = size - len(part) if text != "bytes=0-99" else 0
+        assert reply.headers["content-range"] == f"bytes {start}-{start + len(part) - 1}/{size}"
+    for headers in (
+        {"range": "bytes=0-99", "if-range": '"other"'},
+        {"range": "bytes=0-1,5-6"},
+        {"range": "rows=1-2"},
+    ):
+        assert client.get("/store/line@production", headers=headers).content == content
+    beyond = client.get("/store/line@production", headers={"range": f"bytes={size}-"})
+    assert (beyond.status_code, beyond.headers["content-range"]) == (416, f"bytes */{size}")
+
+
+@given(st.binary(max_size=30) | st.from_regex(rb"bytes=[0-9]{0,4}-[0-9]{0,4}"), st.integers(0, 2000))
+def test_a_range_never_leads_outside(text, size):
+    found = _parse_range(text, size)
+    if found is not None:
+        start, stop = found
+        assert start >= 0
+        assert stop <= size
+        file = io.BytesIO(bytes(size))
+        file.seek(start)
+        assert len(file.read(max(0, stop - start))) == max(0, stop - start)
+
+
+def test_a_server_of_files_offers_no_store(lines):
+    with running(lines[0]) as (url, _):
+        assert httpx.get(f"{url}/store/line@production").status_code == 404
+        assert httpx.get(f"{url}/store/line@production").json()["type"] == "urn:afterfit:problem:not-found"
+
+
+def test_two_aliases_of_one_version_are_one_model(store):
+    sources = Sources([parse_reference(text) for text in ("line@production", "line@1", "line@3")], store.url)
+    sources.adopt(sources.load())
+    assert [tuple(map(str, one.asked)) for one in sources.loaded] == [
+        ("line@production", "line@1"),
+        ("line@3",),
+    ]
+    before = sources.loaded[0].model
+    store.promote("line", "production", 3, because="up")
+    sources.adopt(sources.load())
+    assert [tuple(map(str, one.asked)) for one in sources.loaded] == [
+        ("line@1",),
+        ("line@production", "line@3"),
+    ]
+    assert sources.loaded[0].model is before
+
+
+def test_a_store_that_is_away_leaves_the_server_as_it_is(store, tmp_path, caplog):
+    sources = Sources([parse_reference("line@production")], store.url)
+    sources.adopt(sources.load())
+    applied = []
+    watcher = BundleWatcher(sources.look, sources.load, applied.append)
+    hidden = tmp_path / "hidden"
+    shutil.move(tmp_path / "store", hidden)
+    (tmp_path / "store").mkdir()
+    sources._store.close()
+    for _ in range(3):
+        asyncio.run(watcher.look())
+    assert len([record for record in caplog.records if "what was served goes on" in record.message]) == 1
+    shutil.rmtree(tmp_path / "store")
+    shutil.move(hidden, tmp_path / "store")
+    sources._store.close()
+    asyncio.run(watcher.look())
+    assert applied == []
+    store.close()
+    store.promote("line", "production", 2, because="up")
+    asyncio.run(watcher.look())
+    assert [str(one.version) for (one,) in applied] == ["line@2"]
+
+
+def test_a_damaged_version_never_goes_live(store, caplog):
+    sources = Sources([parse_reference("line@production")], store.url)
+    sources.adopt(sources.load())
+    applied = []
+    watcher = BundleWatcher(sources.look, sources.load, applied.append)
+    path = store.fetch(store.resolve("line@2"))
+    path.write_bytes(path.read_bytes()[:-1])
+    store.promote("line", "production", 2, because="damaged")
+    asyncio.run(watcher.look())
+    assert applied == []
+    assert "damaged" in caplog.text
+    with pytest.raises(StoreError):
+        sources.load()
