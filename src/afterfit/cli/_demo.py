@@ -62,7 +62,7 @@ class Facts:
 @click.option("--keep", is_flag=True, help="Leave the server running at the end, until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
 def demo(keep: bool, as_json: bool) -> None:
-    """Save, prove, serve and question a model of 336,776 real flights.
+    """Save, prove, serve, question, replace and put back a model of 336,776 real flights.
 
     Trains on January to June of 2013 and asks about every flight of July to December. Every line is a measured
     fact; the exit code is 0 only if all of them hold. Takes under two minutes on two cores.
@@ -108,6 +108,7 @@ def _run(facts: Facts, path: Path, *, keep: bool) -> None:
         _ask_over_http(facts, flights, url, expected)
         _four_mistakes(facts, flights, url)
         _latency(facts, flights, pipeline, model, url)
+        _remember(facts, flights, path)
         if keep:
             _wait(flights, url)
 
@@ -181,10 +182,11 @@ def _accuracy(facts: Facts, flights: Flights, labels: Any) -> None:
 
 
 @contextmanager
-def _server(path: Path) -> Iterator[tuple[str, int]]:
+def _server(source: Path | str, environment: dict[str, str] | None = None) -> Iterator[tuple[str, int]]:
     """A server on a free port of loopback: its URL and process id."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "afterfit", "serve", str(path), "--port", "0"],
+        [sys.executable, "-m", "afterfit", "serve", str(source), "--port", "0"],
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -244,6 +246,20 @@ def _ask_over_http(facts: Facts, flights: Flights, url: str, expected: dict[str,
         f"({len(rows) / seconds:,.0f} rows a second through one connection)",
         holds=different == 0 and refused == 0 and worst <= 1e-12,
     )
+
+
+def _remember(facts: Facts, flights: Flights, path: Path) -> None:
+    from afterfit.cli._demo_store import remember
+
+    row = _rows(flights.held_out.head(1))
+
+    def ask(url: str) -> tuple[int, dict[str, Any]]:
+        connection = _connect(url)
+        answered = _post(connection, row)
+        connection.close()
+        return answered
+
+    remember(facts, flights, path, _server, ask)
 
 
 def _four_mistakes(facts: Facts, flights: Flights, url: str) -> None:

@@ -52,8 +52,8 @@ def load_flights() -> Flights:
     )
 
 
-def train_pipeline(flights: Flights) -> Any:
-    """Impute and scale the numbers, one-hot encode the rest, logistic regression."""
+def train_pipeline(flights: Flights, *, C: float = 1.0) -> Any:
+    """Impute and scale the numbers, one-hot encode the rest, logistic regression with regularisation 1 / `C`."""
     from sklearn.compose import make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
@@ -64,7 +64,7 @@ def train_pipeline(flights: Flights) -> Any:
         (make_pipeline(SimpleImputer(), StandardScaler()), NUMBERS),
         (OneHotEncoder(handle_unknown="ignore"), TEXTS),
     )
-    pipeline = make_pipeline(columns, LogisticRegression(max_iter=500))
+    pipeline = make_pipeline(columns, LogisticRegression(C=C, max_iter=500))
     return pipeline.fit(flights.train, flights.late)
 
 
