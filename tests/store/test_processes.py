@@ -7,7 +7,9 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,27 +35,40 @@ def start(url: str, seed: int, bundles: list[Path], said: Path) -> subprocess.Po
     ("processes", "seconds"), [(4, 5), pytest.param(8, 60, marks=pytest.mark.sweep)], ids=["short", "minute"]
 )
 def test_what_was_acknowledged_stays(store_url, bundles, tmp_path, processes, seconds):
-    draw = random.Random(1)
     said = [tmp_path / f"said-{number}" for number in range(processes)]
     running = {number: start(store_url, number, bundles, said[number]) for number in range(processes)}
-    killed, seed, stop = 0, processes, time.monotonic() + seconds
+    try:
+        assert (
+            disturb(running, lambda number, seed: start(store_url, seed, bundles, said[number]), seconds) > 3
+        )
+        for process in running.values():
+            _, complaints = process.communicate(timeout=120)
+            assert process.returncode == 0, complaints
+    finally:
+        for process in running.values():
+            process.kill()
+            process.communicate(timeout=60)
+    acknowledged = [json.loads(line) for path in said for line in whole_lines(path)]
+    with Store(store_url) as store:
+        check(store, acknowledged)
+
+
+def disturb(running: dict[int, subprocess.Popen[str]], restart: Callable[..., Any], seconds: float) -> int:
+    """Kill processes at random moments and start others in their place; how many were killed."""
+    draw = random.Random(1)
+    killed, seed, stop = 0, len(running), time.monotonic() + seconds
     while time.monotonic() < stop:
         # Each kill falls on another moment of a call.
         time.sleep(draw.uniform(0.3, 1.0) * seconds / 10)
         number = draw.choice(sorted(running))
+        assert running[number].poll() is None, running[number].communicate()
         running[number].kill()
         _, complaints = running[number].communicate(timeout=60)
         assert not complaints
         killed += 1
-        running[number] = start(store_url, seed, bundles, said[number])
+        running[number] = restart(number, seed)
         seed += 1
-    for process in running.values():
-        _, complaints = process.communicate(timeout=120)
-        assert process.returncode == 0, complaints
-    assert killed > 3
-    acknowledged = [json.loads(line) for path in said for line in whole_lines(path)]
-    with Store(store_url) as store:
-        check(store, acknowledged)
+    return killed
 
 
 def whole_lines(path: Path) -> list[bytes]:

@@ -191,6 +191,7 @@ def test_a_push_that_a_collection_came_between_still_keeps_its_bytes(store, bund
     put, calls = store._blobs.put, []
 
     def put_and_collect(address: str, source: Path) -> None:
+        assert store.names() == [], "a name without a version"
         put(address, source)
         calls.append(address)
         if len(calls) == 1:

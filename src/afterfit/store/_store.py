@@ -88,19 +88,15 @@ class Store:
             while True:
                 self._blobs.put(blob, copy)
                 with self._records.writing() as connection:
-                    model_id = model_id_of(connection, name) or add_model(connection, name)
-                    known = connection.execute(
-                        versions_of(name).where(versions.c.digest == bundle.digest)
-                    ).first()
-                    if known is not None:
-                        return as_version(known)
+                    same = versions_of(name).where(versions.c.digest == bundle.digest)
+                    known = connection.execute(same).first()
                     # Between `put` and here another process may have collected what no version was bound to.
-                    if not self._blobs.has(blob):
-                        continue
-                    add_version(connection, model_id, bundle, blob, copy.stat().st_size, by or whoami())
-                    return as_version(
-                        connection.execute(versions_of(name).where(versions.c.digest == bundle.digest)).one()
-                    )
+                    if known is None and self._blobs.has(blob):
+                        model_id = model_id_of(connection, name) or add_model(connection, name)
+                        add_version(connection, model_id, bundle, blob, copy.stat().st_size, by or whoami())
+                        known = connection.execute(same).one()
+                if known is not None:
+                    return as_version(known)
 
     def resolve(self, reference: str | Reference) -> Version:
         """The version that is meant now. Raises `UnknownReferenceError` where there is none."""
