@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import http.client
 import io
+import json
 import shutil
 import threading
 import time
@@ -20,7 +22,7 @@ from tests.serving.test_server import running
 import afterfit
 from afterfit.errors import StoreError
 from afterfit.serving._sources import Sources
-from afterfit.serving._swap import BundleWatcher
+from afterfit.serving._swap import RETRY_LOOKS, BundleWatcher
 from afterfit.serving.contracts._store import _parse_range
 from afterfit.store import Store, parse_reference
 
@@ -48,9 +50,20 @@ def store(tmp_path, monkeypatch, lines):
         yield opened
 
 
+def ask(url, method="GET", path="/models", body=None, *, connection=None):
+    """The status and the JSON of an answer; by a connection of its own, which is cheaper than httpx makes one."""
+    own = connection or http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+    own.request(method, path, body, {"Content-Type": "application/json"})
+    reply = own.getresponse()
+    answer = json.loads(reply.read())
+    if connection is None:
+        own.close()
+    return reply.status, answer
+
+
 def served_versions(url, connections=12):
     """What new connections are answered by, which the kernel spreads over the workers."""
-    return {httpx.get(f"{url}/models").json()["models"][0]["version"] for _ in range(connections)}
+    return {ask(url)[1]["models"][0]["version"] for _ in range(connections)}
 
 
 def wait_for(url, version, seconds=60):
@@ -70,25 +83,26 @@ def test_promotions_and_rollbacks_under_load(store, moves, workers):
     done = threading.Event()
     with running("line@production", "--workers", workers) as (url, _):
 
-        def ask(number):
+        def keep_asking(number):
             x = float(number)
             while not done.is_set():
-                # A new client now and then, so that every worker is asked.
-                with httpx.Client() as client:
-                    for _ in range(20):
-                        x += 1.0
-                        try:
-                            reply = client.post(f"{url}/predict", json={"rows": [{"x0": x}]})
-                        except httpx.HTTPError as error:
-                            failed.append(error)
-                            return
-                        if reply.status_code != 200:
-                            failed.append(reply.text)
-                            return
-                        answer = reply.json()
-                        seen.append((answer["version"], x, answer["predictions"][0]))
+                # A new connection now and then, so that every worker is asked.
+                connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
+                for _ in range(20):
+                    x += 1.0
+                    body = json.dumps({"rows": [{"x0": x}]})
+                    try:
+                        status, answer = ask(url, "POST", "/predict", body, connection=connection)
+                    except (OSError, http.client.HTTPException) as error:
+                        failed.append(error)
+                        return
+                    if status != 200:
+                        failed.append(answer)
+                        return
+                    seen.append((answer["version"], x, answer["predictions"][0]))
+                connection.close()
 
-        askers = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
+        askers = [threading.Thread(target=keep_asking, args=(number,)) for number in range(3)]
         for asker in askers:
             asker.start()
         try:
@@ -182,14 +196,14 @@ def test_a_server_of_files_offers_no_store(lines):
 
 def test_two_aliases_of_one_version_are_one_model(store):
     sources = Sources([parse_reference(text) for text in ("line@production", "line@1", "line@3")], store.url)
-    sources.adopt(sources.load())
+    sources.adopt(sources.load(sources.look()))
     assert [tuple(map(str, one.asked)) for one in sources.loaded] == [
         ("line@production", "line@1"),
         ("line@3",),
     ]
     before = sources.loaded[0].model
     store.promote("line", "production", 3, because="up")
-    sources.adopt(sources.load())
+    sources.adopt(sources.load(sources.look()))
     assert [tuple(map(str, one.asked)) for one in sources.loaded] == [
         ("line@1",),
         ("line@production", "line@3"),
@@ -199,9 +213,9 @@ def test_two_aliases_of_one_version_are_one_model(store):
 
 def test_a_store_that_is_away_leaves_the_server_as_it_is(store, tmp_path, caplog):
     sources = Sources([parse_reference("line@production")], store.url)
-    sources.adopt(sources.load())
+    sources.adopt(sources.load(sources.look()))
     applied = []
-    watcher = BundleWatcher(sources.look, sources.load, applied.append)
+    watcher = BundleWatcher(sources.look, sources.load, applied.append, sources.look())
     hidden = tmp_path / "hidden"
     shutil.move(tmp_path / "store", hidden)
     (tmp_path / "store").mkdir()
@@ -220,16 +234,32 @@ def test_a_store_that_is_away_leaves_the_server_as_it_is(store, tmp_path, caplog
     assert [str(one.version) for (one,) in applied] == ["line@2"]
 
 
-def test_a_damaged_version_never_goes_live(store, caplog):
+def test_a_damaged_version_goes_live_only_once_it_is_mended(store, lines, caplog):
     sources = Sources([parse_reference("line@production")], store.url)
-    sources.adopt(sources.load())
+    sources.adopt(sources.load(sources.look()))
     applied = []
-    watcher = BundleWatcher(sources.look, sources.load, applied.append)
+    watcher = BundleWatcher(sources.look, sources.load, applied.append, sources.look())
     path = store.fetch(store.resolve("line@2"))
     path.write_bytes(path.read_bytes()[:-1])
     store.promote("line", "production", 2, because="damaged")
     asyncio.run(watcher.look())
+    asyncio.run(watcher.look())
     assert applied == []
-    assert "damaged" in caplog.text
+    assert caplog.text.count("is damaged:") == 1
     with pytest.raises(StoreError):
-        sources.load()
+        sources.load(sources.look())
+    store.push(lines[1])
+    for _ in range(RETRY_LOOKS):
+        asyncio.run(watcher.look())
+    assert [str(one.version) for (one,) in applied] == ["line@2"]
+
+
+def test_a_move_while_the_models_are_loaded_is_not_missed(store):
+    sources = Sources([parse_reference("line@production")], store.url)
+    seen = sources.look()
+    store.promote("line", "production", 2, because="meanwhile")
+    sources.adopt(sources.load(seen))
+    assert str(sources.loaded[0].version) == "line@1"
+    watcher = BundleWatcher(sources.look, sources.load, sources.adopt, seen)
+    asyncio.run(watcher.look())
+    assert str(sources.loaded[0].version) == "line@2"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import AfterfitError, StoreError
-from afterfit.serving._swap import stamp
+from afterfit.serving._swap import Stamp, stamp
 from afterfit.store import Reference
 
 if TYPE_CHECKING:
@@ -43,40 +43,44 @@ class Sources:
         self._store: Store | None = None
         self.loaded: Sequence[Loaded] = ()
 
-    def look(self) -> list[object]:
-        """What differs where a source leads to another bundle. Raises `StoreError` where the store cannot be asked."""
+    def look(self) -> list[Stamp | Version]:
+        """What each source leads to. Raises `StoreError` where the store cannot be asked."""
         return [
-            self._open().resolve(source).digest if isinstance(source, Reference) else stamp(source)
+            self._open().resolve(source) if isinstance(source, Reference) else stamp(source)
             for source in self._sources
         ]
 
-    def load(self) -> list[Loaded]:
-        """Open every bundle and replay its golden rows.
+    def load(self, found: Sequence[Stamp | Version]) -> list[Loaded]:
+        """Open every bundle that a look found and replay its golden rows.
 
         A version of the store that is served already, and so has proved itself, is taken over. Several references
         to one version are one model. Raises AfterfitError where a bundle is not to be trusted.
         """
         known = {one.version.digest: one for one in self.loaded if one.version is not None}
-        found: list[Loaded] = []
-        for source in self._sources:
+        loaded: list[Loaded] = []
+        for source, version in zip(self._sources, found, strict=True):
             if isinstance(source, str):
-                found.append(Loaded(_prove(source), Path(source)))
-                continue
-            store = self._open()
-            version = store.resolve(source)
-            same = [one for one in found if one.version is not None and one.version.digest == version.digest]
-            asked = (*(reference for one in same for reference in one.asked), source)
-            found = [one for one in found if one not in same]
-            before = known.get(version.digest)
-            if before is not None:
-                found.append(Loaded(before.model, before.path, asked, version))
-                continue
-            path = store.fetch(version)
-            model = same[0].model if same else _prove(str(path))
-            if model.bundle.digest != version.digest:
-                raise StoreError(f"{version} is sha256:{model.bundle.digest}, not the bundle that was pushed")
-            found.append(Loaded(model, path, asked, version))
-        return found
+                loaded.append(Loaded(_prove(source), Path(source)))
+            elif isinstance(version, tuple) or version is None:
+                raise TypeError("a look at a reference finds a version")
+            else:
+                same = [one for one in loaded if one.version == version]
+                asked = (*(reference for one in same for reference in one.asked), source)
+                loaded = [one for one in loaded if one not in same]
+                before = same[0] if same else known.get(version.digest)
+                loaded.append(
+                    self._fetch(version, asked)
+                    if before is None
+                    else replace(before, asked=asked, version=version)
+                )
+        return loaded
+
+    def _fetch(self, version: Version, asked: tuple[Reference, ...]) -> Loaded:
+        path = self._open().fetch(version)
+        model = _prove(str(path))
+        if model.bundle.digest != version.digest:
+            raise StoreError(f"{version} is sha256:{model.bundle.digest}, not the bundle that was pushed")
+        return Loaded(model, path, asked, version)
 
     def adopt(self, loaded: Sequence[Loaded]) -> None:
         """Remember what is served from now on."""

@@ -7,42 +7,50 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from afterfit.errors import AfterfitError
+from afterfit.errors import AfterfitError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_T = TypeVar("_T")
+_Found = TypeVar("_Found")
+_Loaded = TypeVar("_Loaded")
 
 _log = logging.getLogger("afterfit.serving")
 
 LOOK_SECONDS = 0.25
 """How often the files are looked at."""
 
+RETRY_LOOKS = 20
+"""After so many looks a bundle is asked for again that the store could not give."""
+
 Stamp = tuple[int, int, int] | None
 
 
-class BundleWatcher(Generic[_T]):
+class BundleWatcher(Generic[_Found, _Loaded]):
     """Loads the models anew when what they come from changes.
 
     `look` returns what is to be compared from one look to the next; where it raises AfterfitError, such as for a
-    store that is away, what was served stays, and the log says so once. `load` opens all bundles and proves each
-    (audit, golden replay); it raises AfterfitError where one is not to be trusted, and then what was served
-    stays, the log says why, and nothing is tried again until there is another change. `apply` puts what was
-    loaded into service; it is called on the event loop.
+    store that is away, what was served stays, and the log says so once. `load` opens and proves (audit, golden
+    replay) all bundles that a look found; it raises AfterfitError where one is not to be trusted, and then what
+    was served stays, the log says why, and nothing is tried again until there is another change; what a store
+    could not give (StoreError) is tried again. `apply` puts what was loaded into service; it is called on the
+    event loop. `seen` is the look that came before what is served was loaded: a change after it is not missed.
     """
 
     def __init__(
         self,
-        look: Callable[[], object],
-        load: Callable[[], _T],
-        apply: Callable[[_T], None],
+        look: Callable[[], _Found],
+        load: Callable[[_Found], _Loaded],
+        apply: Callable[[_Loaded], None],
+        seen: _Found,
     ) -> None:
         self._look = look
         self._load = load
         self._apply = apply
-        self._seen = look()
+        self._seen = seen
         self._blind = False
+        self._refused: _Found | None = None
+        self._wait = 0
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -62,15 +70,27 @@ class BundleWatcher(Generic[_T]):
             self._blind = True
             return
         self._blind = False
-        if found == self._seen:
+        if found == self._seen or self._is_waiting(found):
             return
-        self._seen = found
         try:
-            self._apply(await asyncio.to_thread(self._load))
+            self._apply(await asyncio.to_thread(self._load, found))
+        except StoreError as error:
+            if found != self._refused:
+                _log.error("the bundles were not swapped, and what was served goes on: %s", error)
+            self._refused, self._wait = found, RETRY_LOOKS
+            return
         except (AfterfitError, OSError) as error:
             _log.error("the bundles were not swapped, and what was served goes on: %s", error)
         else:
             _log.info("the bundles were swapped")
+        self._seen, self._refused = found, None
+
+    def _is_waiting(self, found: _Found) -> bool:
+        """Whether the store could not give this a moment ago."""
+        if found != self._refused or not self._wait:
+            return False
+        self._wait -= 1
+        return True
 
 
 def stamp(path: str) -> Stamp:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from afterfit.serving._exchange import Contract
     from afterfit.serving._http import Application
     from afterfit.serving._sources import Loaded, Source
+    from afterfit.serving._swap import Stamp
+    from afterfit.store import Version
+
+    Looked = tuple[Stamp, list[Stamp | Version]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +58,13 @@ def make_application(settings: Settings) -> Application:
     meter = ServerMeter(Path(settings.counts))
     sources = Sources(settings.sources, settings.store)
 
+    seen: list[Looked] = []
+
     def open_plane() -> DataPlane:
-        sources.adopt(sources.load())
+        found = look()
+        # Kept for the watcher: a change while the models are loaded would be missed by one that looks afterwards.
+        seen.append(found)
+        sources.adopt(load(found))
         models = [one.model for one in sources.loaded]
         plane = DataPlane(models, settings.limits, settings.policy, meter)
         _settle_memory()
@@ -65,15 +74,18 @@ def make_application(settings: Settings) -> Application:
         spoken: list[Contract] = [NativeContract(plane), OperationsContract(plane, meter)]
         return [*spoken, StoreContract(sources)] if settings.store is not None else spoken
 
-    def look() -> object:
-        return [*sources.look(), stamp(settings.trigger)]
+    def look() -> Looked:
+        return stamp(settings.trigger), sources.look()
+
+    def load(found: Looked) -> list[Loaded]:
+        return sources.load(found[1])
 
     def swap(loaded: Sequence[Loaded]) -> None:
         sources.adopt(loaded)
         application.replace([one.model for one in loaded])
 
     async def watch() -> None:
-        await BundleWatcher(look, sources.load, swap).run()
+        await BundleWatcher(look, load, swap, seen[-1]).run()
 
     application = Application(open_plane, contracts, observer=meter, meanwhile=watch)
     return application
