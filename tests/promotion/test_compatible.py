@@ -117,6 +117,51 @@ def test_columns_and_answers_that_come_and_go(bundle):
         assert incompatibilities(bundle, change)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "takes"),
+    [
+        (None, None, True),
+        ((3, 2), (3, 2), True),
+        ((3, 2), (-1, 2), True),
+        ((-1, 2), (-1, 2), True),
+        ((-1, 2), (3, 2), False),
+        ((3, 2), (3, 4), False),
+        ((3,), (3, 2), False),
+        (None, (3,), False),
+        ((3,), None, False),
+    ],
+)
+def test_shapes_compare_by_what_they_admit(bundle, old, new, takes):
+    before, after = (with_column(bundle, "amount (€)", shape=shape) for shape in (old, new))
+    assert (incompatibilities(before, after) == []) is takes
+
+
+def test_lengths_of_texts_and_frequencies_are_compared(bundle):
+    def profiled(mean: float, count: int) -> Bundle:
+        columns = {
+            "text": {
+                "count": 3,
+                "missing": 0,
+                "distinct": 3,
+                "characters": {"mean": mean, "standard_deviation": 2.0},
+            },
+            "code": {
+                "count": 4,
+                "missing": 0,
+                "distinct": 2,
+                "values": [{"value": "a", "count": count}, {"value": "b", "count": 4 - count}],
+            },
+        }
+        entries = {**bundle.entries, "profile.json": encode_json({"rows": 4, "columns": columns})}
+        return replace(bundle, entries=entries)
+
+    found = {one.what: one.note for one in compare_bundles(profiled(5.0, 1), profiled(6.0, 3))}
+    assert found == {
+        "text: characters: mean": "+0.5 standard deviations",
+        "code: values": "total variation 0.5",
+    }
+
+
 def test_a_difference_is_told_part_by_part(bundle):
     entries = {
         **bundle.entries,

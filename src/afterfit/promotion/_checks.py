@@ -56,7 +56,10 @@ def check_promotion(
 
 
 def _replay(bundle: Bundle) -> Check:
-    report = Model(bundle, threads=1).verify()
+    try:
+        report = Model(bundle, threads=1).verify()
+    except BundleError as error:
+        return Check("golden rows", holds=False, detail=str(error))
     if report.ok:
         return Check("golden rows", holds=True, detail=f"{report.golden_rows} rows answered as saved")
     failures = "\n".join(report.failures[:5])

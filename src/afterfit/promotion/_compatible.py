@@ -56,6 +56,8 @@ def _narrower(old: Column, new: Column) -> list[str]:
     found = []
     if old.type != new.type and (old.type, new.type) not in _WIDER:
         found.append(f"was {old.type} and is {new.type}")
+    if not _takes_shape(old.shape, new.shape):
+        found.append(f"had the shape {_shape_in_words(old.shape)} and has {_shape_in_words(new.shape)}")
     if old.nullable and not new.nullable:
         found.append("could be missing, and can no longer")
     if new.categories is not None and not new.categories.open:
@@ -70,6 +72,17 @@ def _narrower(old: Column, new: Column) -> list[str]:
     if narrow.lowest > wide.lowest or narrow.highest < wide.highest:
         found.append(f"must now be {narrow.in_words()}")
     return found
+
+
+def _takes_shape(old: tuple[int, ...] | None, new: tuple[int, ...] | None) -> bool:
+    """Whether every value of one shape has the other; -1 is a size that is open."""
+    if old is None or new is None:
+        return old is new
+    return len(old) == len(new) and all(size in {-1, was} for was, size in zip(old, new, strict=True))
+
+
+def _shape_in_words(shape: tuple[int, ...] | None) -> str:
+    return "of one value" if shape is None else str(["any" if size == -1 else size for size in shape])
 
 
 def _outputs(old: Schema, new: Schema) -> list[str]:

@@ -169,27 +169,22 @@ def _column(name: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Diffe
                 "distribution", f"{name}: missing", missing[0], missing[1], f"{missing[1] - missing[0]:+.6g}"
             )
         )
-    if "mean" in a and "mean" in b:
-        apart = b["mean"] - a["mean"]
-        deviation = a["standard_deviation"]
-        shift = apart / deviation if deviation else math.copysign(math.inf, apart) if apart else 0.0
-        found.append(
-            Difference(
-                "distribution", f"{name}: mean", a["mean"], b["mean"], f"{shift:+.3g} standard deviations"
-            )
-        )
+    if "characters" in a and "characters" in b:
+        found += _means(f"{name}: characters", a["characters"], b["characters"])
+    elif "mean" in a and "mean" in b:
+        found += _means(name, a, b)
     elif "values" in a and "values" in b:
-        distance = _total_variation(a, b)
-        found.append(
-            Difference(
-                "distribution",
-                f"{name}: values",
-                a["distinct"],
-                b["distinct"],
-                f"total variation {distance:.3g}",
-            )
-        )
+        note = f"total variation {_total_variation(a, b):.3g}"
+        found.append(Difference("distribution", f"{name}: values", a["distinct"], b["distinct"], note))
     return found
+
+
+def _means(what: str, a: Mapping[str, Any], b: Mapping[str, Any]) -> list[Difference]:
+    apart = b["mean"] - a["mean"]
+    deviation = a["standard_deviation"]
+    shift = apart / deviation if deviation else math.copysign(math.inf, apart) if apart else 0.0
+    note = f"{shift:+.3g} standard deviations"
+    return [Difference("distribution", f"{what}: mean", a["mean"], b["mean"], note)]
 
 
 def _total_variation(a: Mapping[str, Any], b: Mapping[str, Any]) -> float:
