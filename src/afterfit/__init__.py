@@ -28,6 +28,7 @@ from afterfit.errors import (
 )
 
 if TYPE_CHECKING:
+    from afterfit._run import Run, run
     from afterfit.capture import adopt, save
     from afterfit.lowering import inverts, lowers, transforms
     from afterfit.lowering.arrays import ArrayModel
@@ -46,12 +47,14 @@ __all__ = [
     "Model",
     "ParityError",
     "Report",
+    "Run",
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
     "adopt",
     "inverts",
     "load",
+    "run",
     "lowers",
     "save",
     "transforms",
@@ -61,9 +64,11 @@ _HOMES = {
     "ArrayModel": "afterfit.lowering.arrays",
     "Model": "afterfit.runtime",
     "Report": "afterfit.runtime",
+    "Run": "afterfit._run",
     "adopt": "afterfit.capture",
     "inverts": "afterfit.lowering._registry",
     "load": "afterfit.runtime",
+    "run": "afterfit._run",
     "lowers": "afterfit.lowering._registry",
     "save": "afterfit.capture",
     "transforms": "afterfit.lowering._registry",
