@@ -25,6 +25,8 @@ COMMANDS = {
     "export": ("_export", "Write the arrays of a model as JSON."),
     "serve": ("_serve", "Serve models over HTTP."),
     "adopt": ("_adopt", "Save a model that lies in files of another library."),
+    "runs": ("_runs", "List training runs; show, compare and plot them."),
+    "rerun": ("_rerun", "Make a recorded run again, and say whether it came out the same."),
     "completion": ("_completion", "Print the script that completes commands in a shell."),
 }
 """Each command's module and its line in the list of commands, so that the list needs no import of them."""

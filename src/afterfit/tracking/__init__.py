@@ -12,10 +12,12 @@ from afterfit.tracking._index import IndexedRun, RunIndex
 from afterfit.tracking._panels import Panel
 from afterfit.tracking._place import runs_folder
 from afterfit.tracking._plot import Mark, draw_plot
-from afterfit.tracking._record import RunRecord, Series, read_run, summary
+from afterfit.tracking._record import RunRecord, Series, configuration, read_run, summary
+from afterfit.tracking._rerun import TOLERANCE, Verdict, environment_differences, judge, repeat, restore_code
 from afterfit.tracking._run import Run
 
 __all__ = [
+    "TOLERANCE",
     "Best",
     "Curves",
     "IndexedRun",
@@ -25,19 +27,25 @@ __all__ = [
     "RunIndex",
     "RunRecord",
     "Series",
+    "Verdict",
     "best_of",
     "compare_runs",
+    "configuration",
     "direction_of",
     "downsample",
     "draw_plot",
     "draw_png",
     "draw_svg",
     "encode_curves",
+    "environment_differences",
     "facts",
+    "judge",
     "panel_of",
     "parse_filter",
     "read_curves",
     "read_run",
+    "repeat",
+    "restore_code",
     "runs_folder",
     "same",
     "summary",

@@ -35,7 +35,7 @@ def context(folder: Path) -> dict[str, Any]:
         "working_directory": str(Path.cwd()),
         "code": code,
         "python": platform.python_version(),
-        "packages": _packages(),
+        "packages": installed_packages(),
         "machine": {
             "host": socket.gethostname(),
             "platform": f"{sys.platform}-{platform.machine()}",
@@ -47,7 +47,7 @@ def context(folder: Path) -> dict[str, Any]:
 
 
 @functools.cache
-def _packages() -> dict[str, str]:
+def installed_packages() -> dict[str, str]:
     """The installed packages; once for each process, since reading them all takes tens of milliseconds."""
     found = {
         str(found.metadata["Name"]): found.version

@@ -138,13 +138,14 @@ class RunIndex:
             return [_indexed(row) for row in rows], count
 
     def find(self, reference: str) -> str:
-        """The id of the run that a person names: its id, a part of it, or `last`.
+        """The id of the run that a person names: its id, a part of it, or `last`, the last that is no
+        part of another.
 
         Raises `ArgumentError` where no run or several are meant.
         """
         with self._database() as database:
             if reference == "last":
-                query, given = "SELECT id FROM runs ORDER BY started DESC LIMIT 1", []
+                query, given = "SELECT id FROM runs WHERE parent IS NULL ORDER BY started DESC LIMIT 1", []
             else:
                 query, given = "SELECT id FROM runs WHERE instr(id, ?) > 0 ORDER BY id = ? DESC LIMIT 3", [reference] * 2
             found = [row["id"] for row in database.execute(query, given)]

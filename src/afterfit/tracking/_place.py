@@ -30,6 +30,9 @@ def runs_folder(*, create: bool = False) -> Path:
     runs = folder / RUNS
     if create:
         runs.mkdir(parents=True, exist_ok=True)
+        ignore = folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text(f"{RUNS}/\n{INDEX}*\n")
     elif not runs.is_dir():
         raise ArgumentError(
             f"there are no runs in {folder}; `with afterfit.run(...)` records the first, {VARIABLE} names another folder"

@@ -7,19 +7,19 @@ import os
 import secrets
 import time
 import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from afterfit.errors import ArgumentError
-from afterfit.tracking._context import context, set_seeds
+from afterfit.tracking._context import context, seeds_digest, set_seeds
 from afterfit.tracking._data import fingerprint_table
 from afterfit.tracking._log_file import SUFFIX, LogFile
 from afterfit.tracking._place import new_run_folder, note_change, runs_folder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
     from types import TracebackType
 
     from afterfit.tracking._callbacks import LightGBMCallback
@@ -41,7 +41,7 @@ class Run:
     def __init__(self, name: str, params: Mapping[str, Any] | None = None, *, parent: Run | None = None) -> None:
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 255:
             raise ArgumentError(f"the name of a run has 1 to 255 printable characters, and {name!r} has not")
-        again = _taken_rerun(parent)
+        again = _taken_rerun(name, parent)
         self.name = name
         self.params: dict[str, Any] = {str(k): _plain(v) for k, v in (params or {}).items()}
         unknown = set(again.get("set", {})) - set(self.params)
@@ -104,12 +104,13 @@ class Run:
             self._open()
         if type(step) is not int:
             step = self._step if step is None else _plain_step(step)
-        self._step = int(step) + 1 if step == step and abs(step) < 2**62 else self._step  # noqa: PLR0124 - NaN
         for value in metrics.values():
             if type(value) not in _PLAIN:
                 metrics = {key: _scalar(key, member) for key, member in metrics.items()}
                 break
         self._log.write_point(step, metrics)
+        if step - step == 0:  # neither NaN nor infinite
+            self._step = int(step) + 1
 
     def data(self, X: Any, name: str = "train") -> dict[str, Any]:
         """Record the fingerprint of a table, a digest for each column, and return it."""
@@ -156,6 +157,7 @@ class Run:
             "command": self._context["command"],
             "code": {key: code[key] for key in kept if key in code},
             "python": self._context["python"],
+            "seed": seeds_digest(self._context["seeds"]),
         }
 
     def keras_callback(self) -> Any:
@@ -212,13 +214,15 @@ def _reopen(kind: type[Run], state: dict[str, Any]) -> Run:
     return run
 
 
-def _taken_rerun(parent: Run | None) -> dict[str, Any]:
-    """What `afterfit rerun` asks of the first run of this process; nothing of the others."""
-    path = os.environ.pop(RERUN, None) if parent is None else None
+def _taken_rerun(name: str, parent: Run | None) -> dict[str, Any]:
+    """What `afterfit rerun` asks of the first run of this name in this process; nothing of the others."""
+    path = os.environ.get(RERUN) if parent is None else None
     if path is None:
         return {}
-    with open(path, encoding="utf-8") as file:  # noqa: PTH123
-        found: dict[str, Any] = json.load(file)
+    found: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    if found["name"] != name:
+        return {}
+    del os.environ[RERUN]
     return found
 
 
