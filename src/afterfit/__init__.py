@@ -54,8 +54,8 @@ __all__ = [
     "adopt",
     "inverts",
     "load",
-    "run",
     "lowers",
+    "run",
     "save",
     "transforms",
 ]

@@ -1,4 +1,6 @@
-"""`afterfit.run`: a training run that can also save its model; it joins tracking and capture, which know nothing of each other."""
+"""`afterfit.run`: a training run that can also save its model; it joins tracking and capture, which know
+nothing of each other.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 class Run(TrackedRun):
     """A training run that is being recorded; see `afterfit.run`."""
 
-    def save(self, model: Any, path: str | os.PathLike[str] | None = None, *, X: Any, **options: Any) -> Model:
+    def save(
+        self, model: Any, path: str | os.PathLike[str] | None = None, *, X: Any, **options: Any
+    ) -> Model:
         """Save a fitted model as a bundle that names this run in `training/run.json`; returns the model from the file.
 
         `path`: by default the name of the run with `.afit`, in the run's folder. `X` and `options` are those of

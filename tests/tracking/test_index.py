@@ -22,7 +22,9 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunIndex:
     monkeypatch.setenv("AFTERFIT_STORE", str(tmp_path / "store"))
     monkeypatch.chdir(tmp_path)
     for i, loss in enumerate([0.5, math.nan, 0.1, math.inf]):
-        with afterfit.run("a" if i % 2 else "b", {"lr": i / 10, "kind": "x" * i, "on": i > 1, "big": 10**i}) as run:
+        with afterfit.run(
+            "a" if i % 2 else "b", {"lr": i / 10, "kind": "x" * i, "on": i > 1, "big": 10**i}
+        ) as run:
             run.log(0, loss=2.0)
             run.log(1, loss=loss)
             run.tag(stage=f"s{i}")
@@ -125,17 +127,25 @@ def test_a_run_is_found_by_a_part_of_its_id(index: RunIndex):
         index.find("zzz")
 
 
-NAMES = st.from_regex(r"[a-z][a-z0-9_.]{0,8}", fullmatch=True).filter(lambda n: n not in {"and", "or", "not", "in"})
+NAMES = st.from_regex(r"[a-z][a-z0-9_.]{0,8}", fullmatch=True).filter(
+    lambda n: n not in {"and", "or", "not", "in"}
+)
 LEAVES = st.builds(
     Comparison,
     NAMES,
     st.sampled_from(["=", "!=", "<", "<=", ">", ">=", "~"]),
-    st.tuples(st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.text("abc '()=", max_size=6)),
+    st.tuples(
+        st.floats(allow_nan=False, allow_infinity=False) | st.booleans() | st.text("abc '()=", max_size=6)
+    ),
 )
 TREES = st.recursive(
     LEAVES,
-    lambda inner: st.builds(Combination, st.sampled_from(["and", "or"]), st.lists(inner, min_size=2, max_size=3).map(tuple))
-    | st.builds(Combination, st.just("not"), st.tuples(inner)),
+    lambda inner: (
+        st.builds(
+            Combination, st.sampled_from(["and", "or"]), st.lists(inner, min_size=2, max_size=3).map(tuple)
+        )
+        | st.builds(Combination, st.just("not"), st.tuples(inner))
+    ),
     max_leaves=8,
 )
 
@@ -170,7 +180,8 @@ def test_downsampling_keeps_extremes_ends_and_gaps(values: list[float], buckets:
     kept = downsample(value, buckets)
     assert (np.diff(kept) > 0).all()
     assert len(kept) <= 5 * buckets
-    assert kept[0] == 0 and kept[-1] == len(values) - 1
+    assert kept[0] == 0
+    assert kept[-1] == len(values) - 1
     finite = value[np.isfinite(value)]
     if len(finite):
         drawn = value[kept][np.isfinite(value[kept])]

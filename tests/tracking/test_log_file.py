@@ -122,7 +122,10 @@ VALUES = st.one_of(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(
-        st.tuples(st.integers() | st.floats(allow_nan=False), st.dictionaries(st.text(min_size=1), VALUES, max_size=3)),
+        st.tuples(
+            st.integers() | st.floats(allow_nan=False),
+            st.dictionaries(st.text(min_size=1), VALUES, max_size=3),
+        ),
         max_size=8,
     )
 )

@@ -99,7 +99,8 @@ def save(
     `history`: the log of the training, kept with its picture under `training/`: a Keras `History`, a dict of lists,
     a dict of dicts of lists (`evals_result()` of XGBoost, LightGBM and CatBoost), a DataFrame with a row a step, a
     list of dicts, a list of losses (`loss_curve_`), or a fitted estimator that kept its curve.
-    `params`, `metrics`: plain data kept under `training/`; `run` too, which `afterfit.run` fills in with what made the model.
+    `params`, `metrics`: plain data kept under `training/`; `run` too, which `afterfit.run` fills in with what
+    made the model.
     `name`: what the model is called where it is served; by default the file's name without its suffix.
 
     Returns the model, loaded from the file that was written. The same model and rows give the same bytes.

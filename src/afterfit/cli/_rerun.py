@@ -26,11 +26,25 @@ Examples:
 Exit codes: 0 equal or within noise, 1 different, 2 it could not be run again."""
 )
 @click.argument("run")
-@click.option("--set", "changes", multiple=True, metavar="NAME=VALUE", help="Change a parameter; may be given several times.")
-@click.option("--folder", type=click.Path(file_okay=False, path_type=Path), help="The empty folder to run in; by default a temporary one.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Change a parameter; may be given several times.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The empty folder to run in; by default a temporary one.",
+)
 @click.option("--anyway", is_flag=True, help="Run although Python or packages are not those of the run.")
 @click.option("--ignore", "ignored", multiple=True, metavar="METRIC", help="Do not compare this metric.")
-@click.option("--tolerance", type=click.FloatRange(0), help="Relative difference of values that counts as noise [default: 1e-06].")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    help="Relative difference of values that counts as noise [default: 1e-06].",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 @click.pass_context
 def rerun(
@@ -45,10 +59,19 @@ def rerun(
 ) -> None:
     """Make RUN again from its record: code, uncommitted changes, command, parameters, seeds; and judge how it came out.
 
-    The script finds changed parameters in `run.params`. Code that was recorded is run: rerun only what you would run yourself.
+    The script finds changed parameters in `run.params`. Code that was recorded is run: rerun only what you
+    would run yourself.
     """
     from afterfit.errors import ArgumentError
-    from afterfit.tracking import TOLERANCE, environment_differences, judge, read_run, repeat, restore_code, runs_folder
+    from afterfit.tracking import (
+        TOLERANCE,
+        environment_differences,
+        judge,
+        read_run,
+        repeat,
+        restore_code,
+        runs_folder,
+    )
 
     index = open_index()
     before = read_run(runs_folder() / index.find(run))
@@ -57,8 +80,8 @@ def rerun(
     if unlike and not anyway:
         more = f" and {len(unlike) - 8} more" if len(unlike) > 8 else ""
         raise ArgumentError(
-            f"this environment is not that of the run: {'; '.join(unlike[:8])}{more}. Install the versions of the run, or "
-            "add --anyway"
+            f"this environment is not that of the run: {'; '.join(unlike[:8])}{more}. Install the versions of "
+            "the run, or add --anyway"
         )
     known = {found.attributes["id"] for found in _again(index, origin)}
     with tempfile.TemporaryDirectory(prefix="afterfit-rerun-") as temporary:
@@ -71,13 +94,26 @@ def rerun(
     index.refresh()
     made = [found for found in _again(index, origin) if found.attributes["id"] not in known]
     if not made:
-        raise ArgumentError(f"the command ended with exit code {code} and recorded no run named {before.name!r}")
+        raise ArgumentError(
+            f"the command ended with exit code {code} and recorded no run named {before.name!r}"
+        )
     after = read_run(runs_folder() / made[0].attributes["id"])
     verdict = judge(
-        before, after, _repeats(index, before), tolerance=TOLERANCE if tolerance is None else tolerance, ignored=ignored
+        before,
+        after,
+        _repeats(index, before),
+        tolerance=TOLERANCE if tolerance is None else tolerance,
+        ignored=ignored,
     )
     if as_json:
-        echo_json({"run": before.id, "rerun": after.id, "outcome": verdict.outcome, "reasons": list(verdict.reasons)})
+        echo_json(
+            {
+                "run": before.id,
+                "rerun": after.id,
+                "outcome": verdict.outcome,
+                "reasons": list(verdict.reasons),
+            }
+        )
     else:
         click.echo(f"{verdict.outcome}: run {after.id} against {before.id}")
         for reason in verdict.reasons:
@@ -104,7 +140,9 @@ def _repeats(index: RunIndex, before: RunRecord) -> list[RunRecord]:
     own = {name: value for name, value in configuration(before).items() if name != "command"}
     text = before.name.replace("'", "")
     found, _ = index.select(f"name = '{text}' and status = finished", limit=200)
-    records = [read_run(runs_folder() / run.attributes["id"]) for run in found if run.attributes["rerun_of"] is None]
+    records = [
+        read_run(runs_folder() / run.attributes["id"]) for run in found if run.attributes["rerun_of"] is None
+    ]
     return [r for r in records if {k: v for k, v in configuration(r).items() if k != "command"} == own]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import importlib
 import time
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,13 @@ def as_document(run: IndexedRun) -> dict[str, Any]:
 def draw_runs(found: list[IndexedRun], shown: list[tuple[str, str]], title: str) -> None:
     """A table of runs with the given columns, by kind and name."""
     names = [name if kind in {"attributes", "params"} else f"{kind}.{name}" for kind, name in shown]
-    drawn = table(title, *(">" + n if kind not in {"attributes", "tags"} else n for n, (kind, _) in zip(names, shown, strict=True)))
+    drawn = table(
+        title,
+        *(
+            ">" + n if kind not in {"attributes", "tags"} else n
+            for n, (kind, _) in zip(names, shown, strict=True)
+        ),
+    )
     for column, (_, name) in zip(drawn.columns, shown, strict=True):
         column.no_wrap = column.no_wrap or name in {"id", "status", "started", "duration"}
     for run in found:
@@ -130,7 +136,12 @@ def _usual(found: list[IndexedRun]) -> list[tuple[str, str]]:
 
 def _cell(run: IndexedRun, kind: str, name: str) -> str:
     value = run.value(kind, name)
-    if kind == "attributes" and name == "duration" and value is None and run.attributes["status"] == "running":
+    if (
+        kind == "attributes"
+        and name == "duration"
+        and value is None
+        and run.attributes["status"] == "running"
+    ):
         value = time.time() - run.attributes["started"]
     return show(value, name if kind == "attributes" else "")
 
@@ -140,9 +151,9 @@ def show(value: Any, attribute: str = "") -> str:
     if value is None:
         return ""
     if attribute in {"started", "ended"}:
-        return datetime.datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        return dt.datetime.fromtimestamp(value).astimezone().strftime("%Y-%m-%d %H:%M:%S")
     if attribute == "duration":
-        return f"{value:.1f} s" if value < 120 else str(datetime.timedelta(seconds=round(value)))
+        return f"{value:.1f} s" if value < 120 else str(dt.timedelta(seconds=round(value)))
     if isinstance(value, float):
         return f"{value:.6g}"
     return shorten(str(value), _CELL)

@@ -25,7 +25,10 @@ Examples:
 @click.argument("runs", nargs=-1, required=True)
 @click.option("--metric", "metrics", multiple=True, help="Draw this metric only; may be given several times.")
 @click.option(
-    "--output", "-o", type=click.Path(dir_okay=False, writable=True, path_type=Path), help="Write a .svg or .png file."
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    help="Write a .svg or .png file.",
 )
 def plot(runs: tuple[str, ...], metrics: tuple[str, ...], output: Path | None) -> None:
     """Draw the curves of RUNS, in the terminal or to a file. However long they are, no extreme is left out."""
@@ -50,7 +53,9 @@ def _panels(records: dict[str, RunRecord], metrics: tuple[str, ...]) -> list[Pan
     known = list(dict.fromkeys(name for record in records.values() for name in record.series))
     unknown = [name for name in metrics if name not in known]
     if unknown:
-        raise ArgumentError(f"these runs have no metric {unknown[0]!r}; they have {', '.join(known) or 'none'}")
+        raise ArgumentError(
+            f"these runs have no metric {unknown[0]!r}; they have {', '.join(known) or 'none'}"
+        )
     labels = {run_id: record.name if len(records) == 1 else run_id for run_id, record in records.items()}
     drawn = [
         panel_of(name, {labels[i]: r.series[name] for i, r in records.items() if name in r.series})

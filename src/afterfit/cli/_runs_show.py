@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from afterfit.cli._runs import open_index, show as show_value
+from afterfit.cli._runs import open_index
+from afterfit.cli._runs import show as show_value
 from afterfit.cli._terminal import add_row, console, echo_json, printable, shorten, table
 
 if TYPE_CHECKING:
@@ -22,7 +23,9 @@ Examples:
   afterfit runs show 20260131-120000-1a2b3c4d --json"""
 )
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, with every value of every metric.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print everything as JSON, with every value of every metric."
+)
 def show(run: str, as_json: bool) -> None:
     """Show what is on record of RUN: an id, a part of one, or `last`."""
     from afterfit.tracking import read_run, runs_folder
@@ -37,7 +40,19 @@ def show(run: str, as_json: bool) -> None:
 def _document(record: RunRecord) -> dict[str, Any]:
     from afterfit.tracking import summary
 
-    kept = ("id", "name", "parent", "rerun_of", "status", "started", "ended", "params", "tags", "data", "bundles")
+    kept = (
+        "id",
+        "name",
+        "parent",
+        "rerun_of",
+        "status",
+        "started",
+        "ended",
+        "params",
+        "tags",
+        "data",
+        "bundles",
+    )
     kept += ("exception", "exit_status", "context")
     series = {
         name: {"step": one.step.tolist(), "time": one.time.tolist(), "value": one.value.tolist()}

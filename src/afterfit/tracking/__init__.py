@@ -8,6 +8,8 @@ from afterfit.tracking._curves import Best, Curves, best_of, direction_of, encod
 from afterfit.tracking._downsample import downsample, panel_of
 from afterfit.tracking._figure import draw_png, draw_svg
 from afterfit.tracking._filter import parse_filter
+from afterfit.tracking._importance import FEW, Importance
+from afterfit.tracking._importance import importance as explain_metric
 from afterfit.tracking._index import IndexedRun, RunIndex
 from afterfit.tracking._panels import Panel
 from afterfit.tracking._place import runs_folder
@@ -17,9 +19,11 @@ from afterfit.tracking._rerun import TOLERANCE, Verdict, environment_differences
 from afterfit.tracking._run import Run
 
 __all__ = [
+    "FEW",
     "TOLERANCE",
     "Best",
     "Curves",
+    "Importance",
     "IndexedRun",
     "Mark",
     "Panel",
@@ -38,6 +42,7 @@ __all__ = [
     "draw_svg",
     "encode_curves",
     "environment_differences",
+    "explain_metric",
     "facts",
     "judge",
     "panel_of",

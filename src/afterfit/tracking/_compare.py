@@ -26,7 +26,9 @@ def facts(record: RunRecord) -> dict[str, Any]:
     found |= {f"tags.{name}": value for name, value in record.tags.items()}
     for name, entry in summary(record).items():
         found[f"metrics.{name}"] = entry["last"]
-        found |= {f"{kind}.{name}": entry[m] for kind, m in (("min", "lowest"), ("max", "highest")) if m in entry}
+        found |= {
+            f"{kind}.{name}": entry[m] for kind, m in (("min", "lowest"), ("max", "highest")) if m in entry
+        }
     return found
 
 

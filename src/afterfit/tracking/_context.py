@@ -120,7 +120,12 @@ def seeds() -> dict[str, Any]:
     _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
     found: dict[str, Any] = {
         "random": [version, _packed(np.array(words, dtype="<u4").tobytes()), gauss],
-        "numpy": [_packed(np.asarray(keys, dtype="<u4").tobytes()), int(position), int(has_gauss), float(cached)],
+        "numpy": [
+            _packed(np.asarray(keys, dtype="<u4").tobytes()),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
         "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED"),
     }
     torch = sys.modules.get("torch")
@@ -137,7 +142,13 @@ def set_seeds(recorded: dict[str, Any]) -> None:
     random.setstate((version, state, gauss))
     keys, position, has_gauss, cached = recorded["numpy"]
     np.random.set_state(
-        ("MT19937", np.frombuffer(_unpacked(keys), dtype="<u4").astype(np.uint32), position, has_gauss, cached)
+        (
+            "MT19937",
+            np.frombuffer(_unpacked(keys), dtype="<u4").astype(np.uint32),
+            position,
+            has_gauss,
+            cached,
+        )
     )
     torch = sys.modules.get("torch")
     if torch is not None and "torch" in recorded:

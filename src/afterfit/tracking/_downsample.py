@@ -24,7 +24,8 @@ def downsample(value: np.ndarray, buckets: int = BUCKETS) -> np.ndarray:
 
     M4 (Jugel, Jerzak, Hackenbroich, Markl: M4: A Visualization-Oriented Time Series Data Aggregation, VLDB 2014), with
     stretches of equally many points, and the first value that is not finite, so that a curve stays parted where it is.
-    Laws: positions are ascending; at most 5 for a bucket; the lowest and highest finite value are among them; all of them
+    Laws: positions are ascending; at most 5 for a bucket; the lowest and highest finite value are among them;
+    all of them
     where N <= 5 * `buckets`.
     """
     if len(value) <= 5 * buckets:
@@ -75,7 +76,9 @@ def panel_of(metric: str, series: Mapping[str, Series], unit: str = "step") -> P
         at = int(high if direction == "higher" else low)
         sign = -1 if direction == "higher" else 1
         if direction is not None and (best is None or sign * float(value[at]) < sign * best.value):
-            best = Best(rows=label, position=at, step=float(step[at]), value=float(value[at]), direction=direction)
+            best = Best(
+                rows=label, position=at, step=float(step[at]), value=float(value[at]), direction=direction
+            )
     if not runs:
         return None
     span = (min(steps), max(steps))

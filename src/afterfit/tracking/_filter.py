@@ -6,14 +6,15 @@
     name       = status | params.lr | metrics.loss | min.loss | max.loss | tags.stage | `params.any name`
     value      = 0.01 | 'text' | "text" | text
 
-A name without its prefix is looked up among the attributes, the parameters and the metrics. `metrics.` is the last value,
+A name without its prefix is looked up among the attributes, the parameters and the metrics. `metrics.` is the
+last value,
 `min.` and `max.` the lowest and highest of all steps. `~` asks whether text contains other text, whatever its case.
 A comparison with a run that lacks the value is false, that by `!=` too. Times are ISO 8601, in UTC if they say no zone.
 """
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,9 @@ def parse_filter(text: str) -> Expression:
     return expression
 
 
-def compile_filter(expression: Expression, compare: Callable[[Comparison], tuple[str, list[Any]]]) -> tuple[str, list[Any]]:
+def compile_filter(
+    expression: Expression, compare: Callable[[Comparison], tuple[str, list[Any]]]
+) -> tuple[str, list[Any]]:
     """A filter as SQL and its arguments; `compare` writes the comparisons."""
     if isinstance(expression, Comparison):
         return compare(expression)
@@ -83,10 +86,10 @@ def as_time(value: Any) -> float:
     if isinstance(value, float | int):
         return float(value)
     try:
-        found = datetime.datetime.fromisoformat(str(value))
+        found = dt.datetime.fromisoformat(str(value))
     except ValueError:
         raise ArgumentError(f"{value!r} is no time; write 2026-01-31 or 2026-01-31T12:00") from None
-    return (found if found.tzinfo else found.replace(tzinfo=datetime.UTC)).timestamp()
+    return (found if found.tzinfo else found.replace(tzinfo=dt.UTC)).timestamp()
 
 
 _DEEPEST = 50
@@ -99,7 +102,9 @@ class _Parser:
 
     def wrong(self, expected: str) -> ArgumentError:
         got = repr(self.tokens[self.at][1]) if self.at < len(self.tokens) else "the end"
-        return ArgumentError(f"the filter has {got} where {expected} is expected; an example: lr > 0.01 and status = finished")
+        return ArgumentError(
+            f"the filter has {got} where {expected} is expected; an example: lr > 0.01 and status = finished"
+        )
 
     def word(self) -> str:
         kind, text = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")

@@ -1,7 +1,9 @@
 """An index of the runs in SQLite, for listing and filtering; the files of the runs are what counts.
 
-Runs never touch it, so that no lock of a database can hold up a training: they append their id to the file `changes` when
-they begin and end, and whoever lists reads what was appended since, and the runs that were going on. It can be deleted at
+Runs never touch it, so that no lock of a database can hold up a training: they append their id to the file
+`changes` when
+they begin and end, and whoever lists reads what was appended since, and the runs that were going on. It can be
+deleted at
 any time: the next listing makes it anew from the files.
 """
 
@@ -29,15 +31,16 @@ if TYPE_CHECKING:
     from afterfit.tracking._record import RunRecord
 
 _VERSION = 1
+"""Of the tables below, as `user_version` of the database: an index of another is made anew."""
 _ATTRIBUTES = (
     "id", "name", "status", "started", "ended", "duration", "parent", "rerun_of", "commit", "data", "seed", "host",
     "python", "exception",
 )  # fmt: skip
 """What every run has beside parameters, metrics and tags, in the order of the table."""
 
-_SCHEMA = f"""
-CREATE TABLE runs ("key" INTEGER PRIMARY KEY, {", ".join(f'"{name}"' for name in _ATTRIBUTES)}, size INTEGER,
-    document TEXT);
+_SCHEMA = """
+CREATE TABLE runs ("key" INTEGER PRIMARY KEY, id, name, status, started, ended, duration, parent, rerun_of, "commit", data,
+    seed, host, python, exception, size INTEGER, document TEXT);
 CREATE UNIQUE INDEX by_id ON runs (id);
 CREATE INDEX by_started ON runs (started);
 CREATE INDEX by_parent ON runs (parent);
@@ -47,7 +50,7 @@ CREATE TABLE facts (kind TEXT, name TEXT, run INTEGER, number REAL, text TEXT, P
 CREATE INDEX of_run ON facts (run);
 CREATE TABLE state (seen INTEGER);
 INSERT INTO state VALUES (0);
-PRAGMA user_version = {_VERSION};
+PRAGMA user_version = 1;
 """
 
 KINDS = ("params", "metrics", "min", "max", "tags")
@@ -115,22 +118,28 @@ class RunIndex:
         descending: bool = True,
         limit: int | None = 20,
     ) -> tuple[list[IndexedRun], int]:
-        """The runs that a filter chooses, in order, and how many there are without `limit`. Runs without the value come last.
+        """The runs that a filter chooses, in order, and how many there are without `limit`. Runs without the
+        value come last.
 
         Raises `ArgumentError` for a filter that cannot be read, or a column that no run has; it lists those there are.
         """
         with self._database() as database:
             chosen, arguments = "1", []
             if where is not None and where.strip():
-                chosen, arguments = compile_filter(parse_filter(where), lambda found: self._compare(database, found))
+                chosen, arguments = compile_filter(
+                    parse_filter(where), lambda found: self._compare(database, found)
+                )
             kind, name = self.resolve(sort, database)
             order = "DESC" if descending else "ASC"
             if kind == "attributes":
                 joined, by, given = "", f'runs."{name}" IS NULL, runs."{name}" {order}', []
             else:
                 joined = "LEFT JOIN facts ON facts.kind = ? AND facts.name = ? AND facts.run = runs.key"
-                by, given = f"facts.run IS NULL, facts.number IS NULL, facts.number {order}, facts.text {order}", [kind, name]
-            query = f'SELECT runs.* FROM runs {joined} WHERE {chosen} ORDER BY {by}, runs.id {order} LIMIT ?'  # noqa: S608
+                by, given = (
+                    f"facts.run IS NULL, facts.number IS NULL, facts.number {order}, facts.text {order}",
+                    [kind, name],
+                )
+            query = f"SELECT runs.* FROM runs {joined} WHERE {chosen} ORDER BY {by}, runs.id {order} LIMIT ?"  # noqa: S608
             rows = database.execute(query, [*given, *arguments, -1 if limit is None else limit]).fetchall()
             count = len(rows)
             if limit is not None and count == limit:
@@ -147,13 +156,18 @@ class RunIndex:
             if reference == "last":
                 query, given = "SELECT id FROM runs WHERE parent IS NULL ORDER BY started DESC LIMIT 1", []
             else:
-                query, given = "SELECT id FROM runs WHERE instr(id, ?) > 0 ORDER BY id = ? DESC LIMIT 3", [reference] * 2
+                query, given = (
+                    "SELECT id FROM runs WHERE instr(id, ?) > 0 ORDER BY id = ? DESC LIMIT 3",
+                    [reference] * 2,
+                )
             found = [row["id"] for row in database.execute(query, given)]
         if len(found) == 1 or (found and found[0] == reference):
             return str(found[0])
         if not found:
             raise ArgumentError(f"there is no run {reference!r}; `afterfit runs` lists them")
-        raise ArgumentError(f"{reference!r} is a part of several runs, such as {', '.join(found)}; write more of it")
+        raise ArgumentError(
+            f"{reference!r} is a part of several runs, such as {', '.join(found)}; write more of it"
+        )
 
     def columns(self, kinds: Iterable[str] = KINDS) -> list[str]:
         """The names of all columns, with their prefixes."""
@@ -175,7 +189,9 @@ class RunIndex:
         query = "SELECT 1 FROM facts WHERE kind = ? AND name = ? LIMIT 1"
         found = [pair for pair in asked if database.execute(query, pair).fetchone()]
         if len(found) > 1 and found[0] != (kind, rest):
-            raise ArgumentError(f"{name!r} may be {' or '.join('.'.join(pair) for pair in found)}; write which")
+            raise ArgumentError(
+                f"{name!r} may be {' or '.join('.'.join(pair) for pair in found)}; write which"
+            )
         if found:
             return found[0]
         shown = [*_ATTRIBUTES, *self._columns(database, ("params", "metrics", "tags"))]
@@ -195,7 +211,9 @@ class RunIndex:
 
     def _compare(self, database: sqlite3.Connection, found: Comparison) -> tuple[str, list[Any]]:
         kind, name = self.resolve(found.name, database)
-        values = [as_time(value) if name in TIMES and kind == "attributes" else value for value in found.values]
+        values = [
+            as_time(value) if name in TIMES and kind == "attributes" else value for value in found.values
+        ]
         if kind == "attributes":
             tests = [_test(f'runs."{name}"', f'runs."{name}"', found.operator, value) for value in values]
             start, given, end = "ifnull(", [], ", 0)"

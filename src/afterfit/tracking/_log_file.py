@@ -108,7 +108,9 @@ class LogFile:
             written = os.write(self._file, frame)
             if written != len(frame):
                 os.ftruncate(self._file, os.fstat(self._file).st_size - written)
-                raise OSError(f"{self.path}: the disk took {written} of {len(frame)} bytes; nothing was recorded")
+                raise OSError(
+                    f"{self.path}: the disk took {written} of {len(frame)} bytes; nothing was recorded"
+                )
 
 
 def is_writing(path: Path) -> bool:
@@ -168,7 +170,11 @@ def read_log(path: Path) -> LogContent:
             dtype = layouts[int.from_bytes(content[start + 1 : start + 3], "little")]
             points = _read_points(content, at, dtype)
             found.points.append(
-                Points(points["step"], points["time"], {n[1:]: points[n] for n in dtype.names or () if n[0] == "="})
+                Points(
+                    points["step"],
+                    points["time"],
+                    {n[1:]: points[n] for n in dtype.names or () if n[0] == "="},
+                )
             )
             at += len(points) * dtype.itemsize
     found.torn = len(content) - min(at, len(content))
@@ -188,7 +194,11 @@ def _read_points(content: bytes, at: int, dtype: np.dtype[Any]) -> np.ndarray:
         count = min(count, (len(content) - at) // size)
         frames = np.frombuffer(content, dtype, count, at)
         first = frames[0]
-        same = (frames["length"] == first["length"]) & (frames["kind"] == _POINT) & (frames["layout"] == first["layout"])
+        same = (
+            (frames["length"] == first["length"])
+            & (frames["kind"] == _POINT)
+            & (frames["layout"] == first["layout"])
+        )
         alike = count if same.all() else int(same.argmin())
         # Read on in larger pieces while nothing else comes between.
         if alike < count or count == (len(content) - at) // size:

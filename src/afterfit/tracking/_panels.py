@@ -61,7 +61,9 @@ def panels(curves: Curves | Sequence[Panel]) -> list[Panel]:
 
 def _panel(metric: str, curves: Curves) -> Panel:
     sets = curves.metrics[metric]
-    runs = {rows: [_thinned(run) for run in finite_runs(curves.step, values)] for rows, values in sets.items()}
+    runs = {
+        rows: [_thinned(run) for run in finite_runs(curves.step, values)] for rows, values in sets.items()
+    }
     finite = [
         value for values in sets.values() for value in values if value is not None and math.isfinite(value)
     ]

@@ -35,7 +35,7 @@ def runs_folder(*, create: bool = False) -> Path:
             ignore.write_text(f"{RUNS}/\n{INDEX}*\n")
     elif not runs.is_dir():
         raise ArgumentError(
-            f"there are no runs in {folder}; `with afterfit.run(...)` records the first, {VARIABLE} names another folder"
+            f"there are no runs in {folder}; `afterfit.run(...)` records the first, {VARIABLE} names another folder"
         )
     return runs.resolve()
 

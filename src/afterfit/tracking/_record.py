@@ -71,7 +71,9 @@ class RunRecord:
         return {name: series.value[-1:].tolist()[0] for name, series in self.series.items()}
 
     def as_history(self) -> dict[str, list[Any]] | None:
-        """The metrics that are numbers as columns over all steps, None for a gap: as `afterfit.save` takes a history."""
+        """The metrics that are numbers as columns over all steps, None for a gap: as `afterfit.save` takes a
+        history.
+        """
         columns: dict[str, dict[float, float]] = {}
         for name, series in self.series.items():
             step, value = series.numbers()
@@ -92,11 +94,8 @@ def read_run(folder: Path) -> RunRecord:
     if begin is None:
         raise ArgumentError(f"{folder} holds no run, or one that has not begun")
     end = next((d for d in documents if d.get("kind") == "end"), None)
-    status: Status
-    if end is not None:
-        status = end["status"]
-    else:
-        status = "running" if any(is_writing(path) for path in paths) else "killed"
+    open_ended: Status = "running" if end is None and any(map(is_writing, paths)) else "killed"
+    status: Status = open_ended if end is None else end["status"]
     tags: dict[str, Any] = {}
     for document in documents:
         tags |= document.get("tags", {}) if document.get("kind") == "tags" else {}
@@ -168,7 +167,9 @@ def summary(record: RunRecord) -> dict[str, dict[str, Any]]:
 def configuration(record: RunRecord) -> dict[str, Any]:
     """What made a run, flat: code, command, Python, data, parameters; equal for runs that should answer alike."""
     code: Mapping[str, Any] = record.context.get("code") or {}
-    found: dict[str, Any] = {f"code.{key}": code[key] for key in ("commit", "diff_sha256", "sha256") if key in code}
+    found: dict[str, Any] = {
+        f"code.{key}": code[key] for key in ("commit", "diff_sha256", "sha256") if key in code
+    }
     found["python"] = record.context.get("python")
     found["command"] = " ".join(record.context.get("command", []))
     found |= {f"data.{name}": data["sha256"] for name, data in record.data.items()}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 TOLERANCE = 1e-6
 """Relative difference up to which values count as noise: what adding up in another order does to float32."""
 
+_STANDARD_ERROR = 2
 FEWEST_REPEATS = 3
 _INTERACTIVE = ("ipykernel_launcher.py", "ipython", "colab_kernel_launcher.py")
 
@@ -47,9 +48,11 @@ def environment_differences(record: RunRecord) -> list[str]:
     if record.context["python"] != platform.python_version():
         found.append(f"Python {platform.python_version()}, not {record.context['python']}")
     here, then = installed_packages(), record.context["packages"]
-    for name in sorted({*here, *then}, key=str.lower):
-        if here.get(name) != then.get(name):
-            found.append(f"{name} {here.get(name, 'missing')}, not {then.get(name, 'missing')}")
+    found += [
+        f"{name} {here.get(name, 'missing')}, not {then.get(name, 'missing')}"
+        for name in sorted({*here, *then}, key=str.lower)
+        if here.get(name) != then.get(name)
+    ]
     return found
 
 
@@ -66,10 +69,14 @@ def restore_code(record: RunRecord, folder: Path) -> list[str]:
         (folder / Path(code["script"]).name).write_bytes((record.folder / SCRIPT).read_bytes())
         return []
     if "commit" not in code:
-        raise ArgumentError(f"run {record.id} has no code on record: it was started outside of git and of a script")
+        raise ArgumentError(
+            f"run {record.id} has no code on record: it was started outside of git and of a script"
+        )
     cloned = git("clone", "--quiet", "--shared", "--no-checkout", code["root"], str(folder), at=record.folder)
     if cloned is None or git("checkout", "--quiet", "--detach", code["commit"], at=folder) is None:
-        raise ArgumentError(f"commit {code['commit']} is not in the git repository {code['root']}; bring it back first")
+        raise ArgumentError(
+            f"commit {code['commit']} is not in the git repository {code['root']}; bring it back first"
+        )
     diff = record.folder / DIFF
     if code["diff_sha256"] and git("apply", "--binary", "--whitespace=nowarn", str(diff), at=folder) is None:
         raise ArgumentError(f"the recorded difference {diff} cannot be applied to commit {code['commit']}")
@@ -79,22 +86,27 @@ def restore_code(record: RunRecord, folder: Path) -> list[str]:
 def repeat(record: RunRecord, folder: Path, changed: Mapping[str, Any]) -> int:
     """Run the command of a run in a folder with its code, with its seeds and parameters; returns its exit code.
 
-    What it prints goes to standard error. Raises `ArgumentError` where there is no command to repeat, or no such parameter.
+    What it prints goes to standard error. Raises `ArgumentError` where there is no command to repeat, or no
+    such parameter.
     """
     unknown = set(changed) - set(record.params)
     if unknown:
         known = ", ".join(record.params) or "none"
-        raise ArgumentError(f"run {record.id} has no parameter {sorted(unknown)[0]!r}; it has {known}")
+        raise ArgumentError(f"run {record.id} has no parameter {min(unknown)!r}; it has {known}")
     if record.parent is not None:
         raise ArgumentError(f"run {record.id} is a part of run {record.parent}; make that one again")
     arguments = record.context["arguments"]
     if not arguments or arguments[0] in {"", "-"} or arguments[0].endswith(_INTERACTIVE):
-        raise ArgumentError(f"run {record.id} was typed in or run in a notebook; only a script can be run again")
+        raise ArgumentError(
+            f"run {record.id} was typed in or run in a notebook; only a script can be run again"
+        )
     code = record.context["code"]
     root = Path(code["root"]) if "root" in code else Path(code["script"]).parent
     again = folder.with_name(folder.name + ".rerun.json")
     again.write_text(
-        json.dumps({"run": record.id, "name": record.name, "set": dict(changed), "seeds": record.context["seeds"]})
+        json.dumps(
+            {"run": record.id, "name": record.name, "set": dict(changed), "seeds": record.context["seeds"]}
+        )
     )
     hash_seed = record.context["seeds"]["PYTHONHASHSEED"]
     environment = {**os.environ, VARIABLE: str(record.folder.parent.parent), RERUN: str(again)}
@@ -103,7 +115,13 @@ def repeat(record: RunRecord, folder: Path, changed: Mapping[str, Any]) -> int:
     command = [sys.executable, *(_moved(part, root, folder) for part in record.context["command"][1:])]
     place = Path(_moved(record.context["working_directory"], root, folder))
     try:
-        done = subprocess.run(command, cwd=place if place.is_dir() else folder, env=environment, stdout=sys.stderr, check=False)
+        done = subprocess.run(
+            command,
+            cwd=place if place.is_dir() else folder,
+            env=environment,
+            stdout=_STANDARD_ERROR,
+            check=False,
+        )
     finally:
         again.unlink(missing_ok=True)
     return done.returncode
@@ -125,8 +143,10 @@ def judge(
 ) -> Verdict:
     """Compare a run with the one that was made again.
 
-    `equal`: the same status, data and metrics, every value at every step to the last bit. `within noise`: each metric that
-    differs does so by at most `tolerance` of its largest magnitude, or ends within the range of at least 3 `repeats`: runs of
+    `equal`: the same status, data and metrics, every value at every step to the last bit. `within noise`: each
+    metric that
+    differs does so by at most `tolerance` of its largest magnitude, or ends within the range of at least 3
+    `repeats`: runs of
     the same configuration (the range of n covers the next with probability (n - 1) / (n + 1)). Otherwise `different`.
     `ignored`: metrics that are expected to differ, such as seconds.
     """
@@ -156,12 +176,19 @@ def _judge_metric(
         return f"metrics.{name} is in one of them only", False
     (old_step, old), (new_step, new) = before.series[name].numbers(), after.series[name].numbers()
     texts = [record.series[name].value.tolist() for record in (before, after)]
-    if len(texts[0]) == len(texts[1]) and all(map(same, *texts)) and np.array_equal(old_step, new_step, equal_nan=True):
+    if (
+        len(texts[0]) == len(texts[1])
+        and all(map(same, *texts))
+        and np.array_equal(old_step, new_step, equal_nan=True)
+    ):
         return "", True
     last = f"{texts[1][-1]!r}, and was {texts[0][-1]!r}"
     ends = [record.series[name].numbers()[1][-1] for record in repeats if name in record.series]
     if len(ends) >= FEWEST_REPEATS and min(ends) <= new[-1] <= max(ends):
-        return f"metrics.{name} ends at {last}: within the range of {len(ends)} runs of this configuration", True
+        return (
+            f"metrics.{name} ends at {last}: within the range of {len(ends)} runs of this configuration",
+            True,
+        )
     if len(old) != len(new) or not np.array_equal(old_step, new_step, equal_nan=True):
         return f"metrics.{name} has {len(new):,} values, at other steps than the {len(old):,} before", False
     both = np.isfinite(old) & np.isfinite(new)

@@ -38,7 +38,9 @@ class Run:
     process, or one that the run was pickled to, writes to a file of its own in the same folder.
     """
 
-    def __init__(self, name: str, params: Mapping[str, Any] | None = None, *, parent: Run | None = None) -> None:
+    def __init__(
+        self, name: str, params: Mapping[str, Any] | None = None, *, parent: Run | None = None
+    ) -> None:
         if not isinstance(name, str) or not name or not name.isprintable() or len(name) > 255:
             raise ArgumentError(f"the name of a run has 1 to 255 printable characters, and {name!r} has not")
         again = _taken_rerun(name, parent)
@@ -167,7 +169,9 @@ class Run:
         return keras_callback(self)
 
     def lightning_callback(self) -> Any:
-        """A callback for the `Trainer` of PyTorch Lightning: its logged metrics after every training and validation epoch."""
+        """A callback for the `Trainer` of PyTorch Lightning: its logged metrics after every training and
+        validation epoch.
+        """
         from afterfit.tracking._callbacks import lightning_callback
 
         return lightning_callback(self)
