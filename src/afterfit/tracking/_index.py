@@ -39,8 +39,8 @@ _ATTRIBUTES = (
 """What every run has beside parameters, metrics and tags, in the order of the table."""
 
 _SCHEMA = """
-CREATE TABLE runs ("key" INTEGER PRIMARY KEY, id, name, status, started, ended, duration, parent, rerun_of, "commit", data,
-    seed, host, python, exception, size INTEGER, document TEXT);
+CREATE TABLE runs ("key" INTEGER PRIMARY KEY, id, name, status, started, ended, duration, parent, rerun_of,
+    "commit", data, seed, host, python, exception, size INTEGER, document TEXT);
 CREATE UNIQUE INDEX by_id ON runs (id);
 CREATE INDEX by_started ON runs (started);
 CREATE INDEX by_parent ON runs (parent);
@@ -124,7 +124,8 @@ class RunIndex:
         Raises `ArgumentError` for a filter that cannot be read, or a column that no run has; it lists those there are.
         """
         with self._database() as database:
-            chosen, arguments = "1", []
+            chosen: str = "1"
+            arguments: list[Any] = []
             if where is not None and where.strip():
                 chosen, arguments = compile_filter(
                     parse_filter(where), lambda found: self._compare(database, found)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import sys
 import threading
 import time
 import zlib
@@ -31,10 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-try:
+if (
+    sys.platform != "win32"
+):  # There is no flock on Windows: there a run counts as running until it says that it ended.
     import fcntl
-except ImportError:  # Windows has no flock: there a run counts as running until it says that it ended.
-    fcntl = None  # type: ignore[assignment]
 
 MAGIC = b"AFRUN1\r\n"
 SUFFIX = ".log"
@@ -52,7 +53,7 @@ class LogFile:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         self.path = path
         self._file = os.open(path, flags, 0o666)
-        if fcntl is not None:
+        if sys.platform != "win32":
             # Held for as long as the process lives: whoever can take it exclusively knows that it ended.
             fcntl.flock(self._file, fcntl.LOCK_SH)
         self._lock = threading.RLock()
@@ -115,7 +116,7 @@ class LogFile:
 
 def is_writing(path: Path) -> bool:
     """Whether the process that writes a file still lives; True where the system cannot say."""
-    if fcntl is None:
+    if sys.platform == "win32":
         return True
     with path.open("rb") as file:
         try:
