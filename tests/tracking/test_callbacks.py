@@ -48,7 +48,8 @@ def test_lightgbm():
     assert read_run(run.folder).series["held_l2"].value.tolist() == told["held"]["l2"]
 
 
-def test_keras():
+def test_keras(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
     keras = pytest.importorskip("keras", reason="keras is not installed")
     model = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1)])
     model.compile(loss="mse", optimizer="sgd")

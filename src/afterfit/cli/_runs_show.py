@@ -40,7 +40,7 @@ def show(run: str, as_json: bool) -> None:
 def _document(record: RunRecord) -> dict[str, Any]:
     from afterfit.tracking import summary
 
-    kept = (
+    kept = [
         "id",
         "name",
         "parent",
@@ -52,8 +52,10 @@ def _document(record: RunRecord) -> dict[str, Any]:
         "tags",
         "data",
         "bundles",
-    )
-    kept += ("exception", "exit_status", "context")
+        "exception",
+        "exit_status",
+        "context",
+    ]
     series = {
         name: {"step": one.step.tolist(), "time": one.time.tolist(), "value": one.value.tolist()}
         for name, one in record.series.items()

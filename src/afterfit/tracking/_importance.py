@@ -20,7 +20,7 @@ import numpy as np
 from afterfit.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 FEWEST = 10
 """Runs below which nothing is said."""
@@ -53,7 +53,7 @@ class Importance:
 
 
 def importance(
-    columns: dict[str, Sequence[Any]], metric: Sequence[float], *, lower: bool, seed: int = 0
+    columns: Mapping[str, Sequence[Any]], metric: Sequence[float], *, lower: bool, seed: int = 0
 ) -> list[Importance]:
     """The importance of each column (one value for each run, None where a run has none) for a metric, the
     largest first.

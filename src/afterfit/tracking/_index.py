@@ -42,7 +42,7 @@ _SCHEMA = """
 CREATE TABLE runs ("key" INTEGER PRIMARY KEY, id, name, status, started, ended, duration, parent, rerun_of,
     "commit", data, seed, host, python, exception, size INTEGER, document TEXT);
 CREATE UNIQUE INDEX by_id ON runs (id);
-CREATE INDEX by_started ON runs (started);
+CREATE INDEX by_started ON runs (started, id);
 CREATE INDEX by_parent ON runs (parent);
 CREATE INDEX by_status ON runs (status);
 CREATE TABLE facts (kind TEXT, name TEXT, run INTEGER, number REAL, text TEXT, PRIMARY KEY (kind, name, run))
@@ -133,15 +133,21 @@ class RunIndex:
             kind, name = self.resolve(sort, database)
             order = "DESC" if descending else "ASC"
             if kind == "attributes":
-                joined, by, given = "", f'runs."{name}" IS NULL, runs."{name}" {order}', []
+                joined, by, given = "", f'runs."{name}" {order}{"" if descending else " NULLS LAST"}', []
             else:
                 joined = "LEFT JOIN facts ON facts.kind = ? AND facts.name = ? AND facts.run = runs.key"
                 by, given = (
                     f"facts.run IS NULL, facts.number IS NULL, facts.number {order}, facts.text {order}",
                     [kind, name],
                 )
-            query = f"SELECT runs.* FROM runs {joined} WHERE {chosen} ORDER BY {by}, runs.id {order} LIMIT ?"  # noqa: S608
-            rows = database.execute(query, [*given, *arguments, -1 if limit is None else limit]).fetchall()
+            # Keys first, since rows are wide and only a few of them are shown.
+            query = (
+                f'SELECT runs."key" FROM runs {joined} WHERE {chosen} ORDER BY {by}, runs.id {order} LIMIT ?'  # noqa: S608
+            )
+            keys = database.execute(query, [*given, *arguments, -1 if limit is None else limit]).fetchall()
+            rows = [
+                database.execute('SELECT * FROM runs WHERE "key" = ?', tuple(key)).fetchone() for key in keys
+            ]
             count = len(rows)
             if limit is not None and count == limit:
                 count = database.execute(f"SELECT count(*) FROM runs WHERE {chosen}", arguments).fetchone()[0]  # noqa: S608

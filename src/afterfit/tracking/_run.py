@@ -38,6 +38,10 @@ class Run:
     process, or one that the run was pickled to, writes to a file of its own in the same folder.
     """
 
+    _log: LogFile
+    _process: int
+    _finished: bool
+
     def __init__(
         self, name: str, params: Mapping[str, Any] | None = None, *, parent: Run | None = None
     ) -> None:
