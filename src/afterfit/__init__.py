@@ -29,6 +29,7 @@ from afterfit.errors import (
 
 if TYPE_CHECKING:
     from afterfit._load import load
+    from afterfit._run import Run, run
     from afterfit.capture import adopt, save
     from afterfit.lowering import inverts, lowers, transforms
     from afterfit.lowering.arrays import ArrayModel
@@ -47,6 +48,7 @@ __all__ = [
     "Model",
     "ParityError",
     "Report",
+    "Run",
     "SchemaError",
     "UnsupportedModelError",
     "__version__",
@@ -54,6 +56,7 @@ __all__ = [
     "inverts",
     "load",
     "lowers",
+    "run",
     "save",
     "transforms",
 ]
@@ -62,9 +65,11 @@ _HOMES = {
     "ArrayModel": "afterfit.lowering.arrays",
     "Model": "afterfit.runtime",
     "Report": "afterfit.runtime",
+    "Run": "afterfit._run",
     "adopt": "afterfit.capture",
     "inverts": "afterfit.lowering._registry",
     "load": "afterfit._load",
+    "run": "afterfit._run",
     "lowers": "afterfit.lowering._registry",
     "save": "afterfit.capture",
     "transforms": "afterfit.lowering._registry",

@@ -182,10 +182,12 @@ def _frequencies(counts: Mapping[Any, int]) -> dict[str, Any]:
     }
 
 
-def training_entries(params: Mapping[str, Any] | None, metrics: Mapping[str, Any] | None) -> dict[str, bytes]:
+def training_entries(
+    params: Mapping[str, Any] | None, metrics: Mapping[str, Any] | None, run: Mapping[str, Any] | None = None
+) -> dict[str, bytes]:
     """The entries under `training/` for what was given; raises `ArgumentError` where it is not plain data."""
     entries = {}
-    given = {"params": params, "metrics": metrics}
+    given = {"params": params, "metrics": metrics, "run": run}
     for name, value in given.items():
         if value is None:
             continue

@@ -76,6 +76,7 @@ def save(
     history: Any = None,
     params: Mapping[str, Any] | None = None,
     metrics: Mapping[str, Any] | None = None,
+    run: Mapping[str, Any] | None = None,
     name: str | None = None,
     description: str | None = None,
 ) -> Model:
@@ -98,7 +99,8 @@ def save(
     `history`: the log of the training, kept with its picture under `training/`: a Keras `History`, a dict of lists,
     a dict of dicts of lists (`evals_result()` of XGBoost, LightGBM and CatBoost), a DataFrame with a row a step, a
     list of dicts, a list of losses (`loss_curve_`), or a fitted estimator that kept its curve.
-    `params`, `metrics`: plain data kept under `training/`.
+    `params`, `metrics`: plain data kept under `training/`; `run` too, which `afterfit.run` fills in with what
+    made the model.
     `name`: what the model is called where it is served; by default the file's name without its suffix.
 
     Returns the model, loaded from the file that was written. The same model and rows give the same bytes.
@@ -152,7 +154,7 @@ def save(
         entries = {
             "environment.json": environment(parts),
             "profile.json": profile(schema, packed),
-            **training_entries(params, metrics),
+            **training_entries(params, metrics, run),
             **log,
             **native_entries(parts),
         }

@@ -13,9 +13,11 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
-from afterfit.tracking._panels import COLOURS, panels, placed, plain, shown, span_of, ticks
+from afterfit.tracking._panels import COLOURS, panels, placed, plain, shown, ticks
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from afterfit.tracking._curves import Curves
     from afterfit.tracking._panels import Panel
 
@@ -27,7 +29,7 @@ _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 66, 44
 _FOOT = 24
 
 
-def draw_svg(curves: Curves) -> str:
+def draw_svg(curves: Curves | Sequence[Panel]) -> str:
     """A picture of the curves: a panel for each metric, a line for each set of rows, the best step marked.
 
     Pure and deterministic: equal curves give equal text. It holds no script and refers to nothing outside.
@@ -45,13 +47,13 @@ def draw_svg(curves: Curves) -> str:
     ]
     for i, panel in enumerate(held):
         x, y = i % across * WIDTH, i // across * HEIGHT
-        lines += [f'<g transform="translate({x} {y})">', *_draw_panel(panel, curves), "</g>"]
+        lines += [f'<g transform="translate({x} {y})">', *_draw_panel(panel), "</g>"]
     if note:
         lines.append(_text(_LEFT, height - 8, note))
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
-def draw_png(curves: Curves) -> bytes:
+def draw_png(curves: Curves | Sequence[Panel]) -> bytes:
     """The same picture as PNG, drawn with matplotlib.
 
     Raises `ArgumentError` where matplotlib is not installed.
@@ -80,8 +82,8 @@ def draw_png(curves: Curves) -> bytes:
         if panel.best is not None:
             axes.axvline(panel.best.step, color="#64748b", linewidth=0.8, linestyle="--")
             axes.plot(panel.best.step, panel.best.value, "o", color="#0f172a", fillstyle="none")
-        caption = panel.caption(curves.unit)
-        axes.set_xlabel(plain(curves.unit) + (f"\n{plain(caption, 80)}" if caption else ""), fontsize=8)
+        caption = panel.caption()
+        axes.set_xlabel(plain(panel.unit) + (f"\n{plain(caption, 80)}" if caption else ""), fontsize=8)
         axes.tick_params(labelsize=8)
         axes.grid(color="#e2e8f0")
         axes.spines[["top", "right"]].set_visible(False)
@@ -103,8 +105,8 @@ def _note(drawn: list[Panel]) -> str:
     return f"{left_out:,} more metrics are in history.json" if left_out > 0 else ""
 
 
-def _draw_panel(panel: Panel, curves: Curves) -> list[str]:
-    low, high = span_of(curves)
+def _draw_panel(panel: Panel) -> list[str]:
+    low, high = panel.span
     inner_width, inner_height = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
 
     def across(step: float) -> float:
@@ -115,17 +117,17 @@ def _draw_panel(panel: Panel, curves: Curves) -> list[str]:
 
     foot = HEIGHT - _BOTTOM
     lines = [_text(_LEFT, 20, plain(panel.metric), ' font-size="14" font-weight="bold" fill="#0f172a"')]
-    lines.append(_text(_LEFT, 36, plain(panel.caption(curves.unit), 80)))
+    lines.append(_text(_LEFT, 36, plain(panel.caption(), 80)))
     for value in ticks(panel.low, panel.high):
         y = down(value)
         lines.append(f'<path d="M{_LEFT} {y:.2f}H{WIDTH - _RIGHT}" stroke="#e2e8f0"/>')
         lines.append(_text(_LEFT - 6, y + 4, shown(value), ' text-anchor="end"'))
     lines += [
         _text(across(step), foot + 16, shown(step), ' text-anchor="middle"')
-        for step in ticks(low, high, whole=all(step.is_integer() for step in curves.step))
+        for step in ticks(low, high, whole=panel.whole)
     ]
     lines.append(f'<path d="M{_LEFT} {foot}H{WIDTH - _RIGHT}" stroke="#94a3b8"/>')
-    lines.append(_text(_LEFT + inner_width / 2, foot + 34, plain(curves.unit), ' text-anchor="middle"'))
+    lines.append(_text(_LEFT + inner_width / 2, foot + 34, plain(panel.unit), ' text-anchor="middle"'))
     x = float(_LEFT)
     for colour, (rows, runs) in zip(_colours(len(panel.runs)), panel.runs.items(), strict=True):
         lines.append(f'<path d="M{x:.2f} 50h16" stroke="{colour}" stroke-width="2"/>')

@@ -23,7 +23,10 @@ POINTS = 2000
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One metric: for each set of rows its runs of finite points, the best of them, and the span of the values."""
+    """One metric: for each set of rows its runs of finite points, the best of them, and the span of the values.
+
+    `unit`: what a step is; `span`: the first and the last step of the picture.
+    """
 
     metric: str
     runs: dict[str, list[list[tuple[float, float]]]]
@@ -31,41 +34,56 @@ class Panel:
     low: float
     high: float
     not_finite: int
+    unit: str
+    span: tuple[float, float]
+    whole: bool
+    """Whether every step is an integer."""
 
-    def caption(self, unit: str) -> str:
+    def caption(self) -> str:
         """What is written under the name of the metric."""
         parts = []
         if self.best is not None:
             parts.append(
-                f"best {shown(self.best.value)} ({self.best.rows}) at {unit} {shown(self.best.step)}"
+                f"best {shown(self.best.value)} ({self.best.rows}) at {self.unit} {shown(self.best.step)}"
             )
         if self.not_finite:
             parts.append(f"{self.not_finite:,} values are not finite")
         return "; ".join(parts)
 
 
-def panels(curves: Curves) -> list[Panel]:
-    """A panel for each metric that has a finite value."""
+def panels(curves: Curves | Sequence[Panel]) -> list[Panel]:
+    """A panel for each metric that has a finite value; panels are taken as they are."""
+    if not isinstance(curves, Curves):
+        return list(curves)
     drawn = [_panel(metric, curves) for metric in curves.metrics if metric not in AXES]
     return [panel for panel in drawn if any(panel.runs.values())]
 
 
 def _panel(metric: str, curves: Curves) -> Panel:
     sets = curves.metrics[metric]
-    runs = {rows: [_thinned(run) for run in _runs(curves.step, values)] for rows, values in sets.items()}
+    runs = {
+        rows: [_thinned(run) for run in finite_runs(curves.step, values)] for rows, values in sets.items()
+    }
     finite = [
         value for values in sets.values() for value in values if value is not None and math.isfinite(value)
     ]
     gone = sum(value is not None and not math.isfinite(value) for values in sets.values() for value in values)
-    low, high = min(finite, default=0.0), max(finite, default=1.0)
+    low, high = margined(min(finite, default=0.0), max(finite, default=1.0))
+    whole = all(step.is_integer() for step in curves.step)
+    best = best_of(metric, curves)
+    return Panel(metric, runs, best, low, high, gone, curves.unit, span_of(curves), whole)
+
+
+def margined(low: float, high: float) -> tuple[float, float]:
+    """The span of an axis: a little around values that are all but equal."""
     # Half of each, since the difference of two float64 may be beyond float64.
     if high / 2 - low / 2 <= max(abs(low), abs(high)) * 1e-12:
         margin = max(abs(low) * 0.05, 1e-3)
-        low, high = low - margin, high + margin
-    return Panel(metric, runs, best_of(metric, curves), low, high, gone)
+        return low - margin, high + margin
+    return low, high
 
 
-def _runs(steps: Sequence[float], values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
+def finite_runs(steps: Sequence[float], values: Sequence[float | None]) -> list[list[tuple[float, float]]]:
     """The points of a curve, parted where a value is missing or not finite."""
     runs: list[list[tuple[float, float]]] = [[]]
     for step, value in zip(steps, values, strict=True):

@@ -6,10 +6,10 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from afterfit.tracking._panels import COLOURS, panels, placed, plain, shown, span_of
+from afterfit.tracking._panels import COLOURS, panels, placed, plain, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from afterfit.tracking._curves import Curves
     from afterfit.tracking._panels import Panel
@@ -34,7 +34,7 @@ class Mark:
     colour: str | None = None
 
 
-def draw_plot(curves: Curves, width: int, *, colour: bool) -> list[list[Mark]]:
+def draw_plot(curves: Curves | Sequence[Panel], width: int, *, colour: bool) -> list[list[Mark]]:
     """The lines of a drawing, each in pieces: with `colour` in braille dots, otherwise in one symbol for each set.
 
     `width`: characters a line has at most, for names that are not longer.
@@ -42,29 +42,29 @@ def draw_plot(curves: Curves, width: int, *, colour: bool) -> list[list[Mark]]:
     drawn = panels(curves)
     lines: list[list[Mark]] = []
     for panel in drawn[:PANELS]:
-        lines += _draw_panel(panel, curves, max(20, width - _LABEL - 2), colour=colour)
+        lines += _draw_panel(panel, max(20, width - _LABEL - 2), colour=colour)
         lines.append([])
     if len(drawn) > PANELS:
         lines.append([Mark(f"{len(drawn) - PANELS:,} more metrics with --json or --curves")])
     return lines
 
 
-def _draw_panel(panel: Panel, curves: Curves, width: int, *, colour: bool) -> list[list[Mark]]:
+def _draw_panel(panel: Panel, width: int, *, colour: bool) -> list[list[Mark]]:
     head = [Mark(plain(panel.metric))]
     for number, rows in enumerate(panel.runs):
         paint, symbol = COLOURS[number % len(COLOURS)], SYMBOLS[number % len(SYMBOLS)]
         head += [Mark("   "), Mark(f"{'─' if colour else symbol} {plain(rows)}", paint if colour else None)]
     lines = [head]
-    caption = panel.caption(curves.unit)
+    caption = panel.caption()
     if caption:
         lines.append([Mark(plain(caption, 100))])
-    low, high = span_of(curves)
+    low, high = panel.span
     cells = _braille(panel, low, high, width) if colour else _symbols(panel, low, high, width)
     labels = {0: shown(panel.high), _ROWS - 1: shown(panel.low)}
     for row in range(_ROWS):
         label = labels.get(row, "")[:_LABEL].rjust(_LABEL)
         lines.append([Mark(f"{label} {'│' if colour else '|'}"), *(cells[row, i] for i in range(width))])
-    first, last = f"{plain(curves.unit)} {shown(low)}", shown(high)
+    first, last = f"{plain(panel.unit)} {shown(low)}", shown(high)
     lines.append([Mark(" " * (_LABEL + 2) + first + last.rjust(max(1, width - len(first))))])
     return lines
 

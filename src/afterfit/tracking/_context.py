@@ -1,0 +1,168 @@
+"""What a run records by itself: code, command, Python and packages, seeds, machine."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+LARGEST_NEW_FILE = 1 << 20
+"""Bytes of a file that git does not know yet, up to which it is part of the recorded difference."""
+
+DIFF = "diff.patch"
+SCRIPT = "script.py"
+
+
+def context(folder: Path) -> dict[str, Any]:
+    """The surroundings of a run; the difference to the commit, or the script, goes to a file in `folder`."""
+    code = _git(folder) or _script(folder)
+    return {
+        "command": list(sys.orig_argv),
+        "arguments": list(sys.argv),
+        "working_directory": str(Path.cwd()),
+        "code": code,
+        "python": platform.python_version(),
+        "packages": installed_packages(),
+        "machine": {
+            "host": socket.gethostname(),
+            "platform": f"{sys.platform}-{platform.machine()}",
+            "processors": os.cpu_count(),
+        },
+        "process": os.getpid(),
+        "seeds": seeds(),
+    }
+
+
+@functools.cache
+def installed_packages() -> dict[str, str]:
+    """The installed packages; once for each process, since reading them all takes tens of milliseconds."""
+    found = {
+        str(found.metadata["Name"]): found.version
+        for found in importlib.metadata.distributions()
+        if found.metadata["Name"]
+    }
+    return dict(sorted(found.items()))
+
+
+def git(*arguments: str, at: Path, index: Path | None = None) -> bytes | None:
+    """What git answers, None where it refuses or is not installed."""
+    environment = dict(os.environ) if index is None else {**os.environ, "GIT_INDEX_FILE": str(index)}
+    try:
+        done = subprocess.run(
+            ["git", *arguments],  # noqa: S607 - the git of the user
+            cwd=at,
+            env=environment,
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def _git(folder: Path) -> dict[str, Any] | None:
+    here = Path.cwd()
+    answer = git("rev-parse", "--show-toplevel", "HEAD", at=here)
+    if answer is None:
+        return None
+    top, commit = answer.decode().split("\n")[:2]
+    root = Path(top)
+    new = (git("ls-files", "--others", "--exclude-standard", "-z", at=root) or b"").decode().split("\0")
+    new = [name for name in new if name and not name.startswith(".afterfit/") and "/.afterfit/" not in name]
+    sizes = {name: (root / name).lstat().st_size for name in new if (root / name).is_file()}
+    kept = [name for name, size in sizes.items() if size <= LARGEST_NEW_FILE]
+    with tempfile.TemporaryDirectory() as temporary:
+        # In a copy of the index, so that new files show in the difference and the user's index stays as it is.
+        index = Path(temporary) / "index"
+        actual = (git("rev-parse", "--git-path", "index", at=root) or b"").decode().strip()
+        if (root / actual).is_file():
+            index.write_bytes((root / actual).read_bytes())
+        for start in range(0, len(kept), 500):
+            git("add", "--intent-to-add", "--", *kept[start : start + 500], at=root, index=index)
+        diff = git("diff", "--binary", "--no-ext-diff", "--no-textconv", "HEAD", at=root, index=index) or b""
+    if diff:
+        (folder / DIFF).write_bytes(diff)
+    return {
+        "root": top,
+        "commit": commit,
+        "diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
+        "left_out": {name: size for name, size in sizes.items() if size > LARGEST_NEW_FILE},
+    }
+
+
+def _script(folder: Path) -> dict[str, Any] | None:
+    """Outside of git: the script that Python was started with, where it is a file."""
+    path = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
+    if path is None or path.suffix != ".py" or not path.is_file():
+        return None
+    content = path.read_bytes()
+    (folder / SCRIPT).write_bytes(content)
+    return {"script": str(path.resolve()), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def seeds() -> dict[str, Any]:
+    """The states of the generators that are shared by all code, such that `set_seeds` puts them back."""
+    version, words, gauss = random.getstate()
+    _, keys, position, has_gauss, cached = np.random.get_state(legacy=True)
+    found: dict[str, Any] = {
+        "random": [version, _packed(np.array(words, dtype="<u4").tobytes()), gauss],
+        "numpy": [
+            _packed(np.asarray(keys, dtype="<u4").tobytes()),
+            int(position),
+            int(has_gauss),
+            float(cached),
+        ],
+        "PYTHONHASHSEED": os.environ.get("PYTHONHASHSEED"),
+    }
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found["torch"] = _packed(torch.get_rng_state().numpy().tobytes())
+        found["torch_seed"] = torch.initial_seed()
+    return found
+
+
+def set_seeds(recorded: dict[str, Any]) -> None:
+    """Put the generators into a recorded state; torch's where torch is imported."""
+    version, words, gauss = recorded["random"]
+    state = tuple(np.frombuffer(_unpacked(words), dtype="<u4").tolist())
+    random.setstate((version, state, gauss))
+    keys, position, has_gauss, cached = recorded["numpy"]
+    np.random.set_state(
+        (
+            "MT19937",
+            np.frombuffer(_unpacked(keys), dtype="<u4").astype(np.uint32),
+            position,
+            has_gauss,
+            cached,
+        )
+    )
+    torch = sys.modules.get("torch")
+    if torch is not None and "torch" in recorded:
+        torch.set_rng_state(torch.frombuffer(bytearray(_unpacked(recorded["torch"])), dtype=torch.uint8))
+
+
+def seeds_digest(recorded: dict[str, Any]) -> str:
+    """Twelve digits that tell states apart."""
+    return hashlib.sha256(repr(sorted(recorded.items())).encode()).hexdigest()[:12]
+
+
+def _packed(content: bytes) -> str:
+    return base64.b85encode(zlib.compress(content, 1)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b85decode(text))

@@ -1,0 +1,141 @@
+"""The commands that read runs, and the one that makes a run again."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import afterfit
+from afterfit.cli import cli
+
+SCRIPT = """import random, sys
+import numpy as np
+import afterfit
+random.seed(5)
+with afterfit.run("small", params={"lr": 0.1}) as run:
+    weight = np.random.rand()
+    for step in range(20):
+        weight -= run.params["lr"] * weight
+        run.log(step, loss=weight + random.random())
+"""
+
+
+def run(*args: str, code: int = 0) -> str:
+    done = CliRunner().invoke(cli, list(args))
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("AFTERFIT_STORE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ids() -> list[str]:
+    found = []
+    for i in range(12):
+        with afterfit.run(f"r{i % 2}", {"lr": i / 10, "depth": 3}) as one:
+            for step in range(5):
+                one.log(step, loss=abs(step - 2) + i, score=i)
+        found.append(one.id)
+    return found
+
+
+def test_runs_are_listed_filtered_and_sorted(ids: list[str]):
+    listed = json.loads(run("runs", "--json", "--where", "lr > 0.55 and name = r1", "--sort", "lr"))
+    assert [one["id"] for one in listed["runs"]] == [ids[11], ids[9], ids[7]]
+    assert listed["count"] == 3
+    assert ids[4] in run("runs", "--columns", "id, lr,min.loss", "--limit", "12")
+    assert "there are id, name" in run("runs", "--where", "nothing = 1", code=2)
+    assert "2 of 12" in run("runs", "--limit", "2", "--reindex")
+
+
+def test_a_run_is_shown_compared_and_plotted(ids: list[str]):
+    assert "r0" in run("runs", "show", ids[0])
+    shown = json.loads(run("runs", "show", ids[0], "--json"))
+    assert shown["series"]["loss"]["value"] == [2, 1, 0, 1, 2]
+    differences = json.loads(run("runs", "compare", ids[0], ids[2], "--json"))["differences"]
+    assert differences["params.lr"] == [0.0, 0.2]
+    assert not {"params.depth", "name", "python", "command"} & set(differences)
+    assert "two runs" in run("runs", "compare", ids[0], ids[0], code=2)
+    assert "loss" in run("runs", "plot", ids[0], ids[1])
+    assert "they have loss, score" in run("runs", "plot", ids[0], "--metric", "no", code=2)
+    run("runs", "plot", ids[0], "-o", "curves.svg")
+    run("runs", "plot", ids[0], "-o", "curves.png")
+    assert Path("curves.svg").read_text().startswith("<svg")
+    assert Path("curves.png").read_bytes().startswith(b"\x89PNG")
+    assert ".svg or .png" in run("runs", "plot", ids[0], "-o", "curves.pdf", code=2)
+
+
+def test_the_best_runs_and_what_matters(ids: list[str]):
+    best = json.loads(run("runs", "best", "--metric", "loss", "--json"))
+    assert (best["runs"][0]["id"], best["runs"][0]["value"], best["runs"][0]["step"]) == (ids[0], 0.0, 2.0)
+    assert "--direction" in run("runs", "best", "--metric", "score", code=2)
+    highest = json.loads(run("runs", "best", "--metric", "score", "--direction", "higher", "--json"))
+    assert highest["runs"][0]["id"] == ids[11]
+    assert "hint" in run("runs", "importance", "--metric", "loss")
+    assert (
+        json.loads(run("runs", "importance", "--metric", "loss", "--json"))["importance"][0]["name"] == "lr"
+    )
+    assert "needs 10" in run("runs", "importance", "--metric", "loss", "--where", "lr < 0.35", code=2)
+
+
+def test_there_are_no_runs_before_the_first():
+    assert "there are no runs" in run("runs", code=2)
+
+
+def git(*args: str) -> None:
+    identity = ["-c", "user.email=a@example.org", "-c", "user.name=a"]
+    subprocess.run(["git", *identity, *args], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("with_git", [True, False], ids=["git", "script"])
+def test_a_run_is_made_again_and_judged(with_git: bool):
+    Path("train.py").write_text(SCRIPT)
+    if with_git:
+        git("init")
+        git("add", "train.py")
+        git("commit", "-m", "first")
+        # What the run had is a change that is not committed, and a file that git does not know.
+        Path("train.py").write_text(SCRIPT.replace("range(20)", "range(int(open('steps.txt').read()))"))
+        Path("steps.txt").write_text("30")
+    subprocess.run([sys.executable, "train.py"], check=True)
+    Path("train.py").write_text("raise SystemExit('this is no longer the code')")
+    first = json.loads(run("runs", "--json"))["runs"][0]["id"]
+    equal = json.loads(run("rerun", first, "--json"))
+    assert (equal["outcome"], equal["reasons"]) == ("equal", [])
+    assert json.loads(run("rerun", equal["rerun"], "--json"))["outcome"] == "equal"
+    changed = json.loads(run("rerun", first, "--set", "lr=0.2", "--json", code=1))
+    assert changed["outcome"] == "different"
+    assert "params.lr is 0.2, and was 0.1" in changed["reasons"]
+    assert any(reason.startswith("metrics.loss ends at") for reason in changed["reasons"])
+    assert "has no parameter 'momentum'" in run("rerun", first, "--set", "momentum=1", code=2)
+    Path("full").mkdir()
+    Path("full/file").touch()
+    assert "not empty" in run("rerun", first, "--folder", "full", code=2)
+
+
+def test_a_bundle_names_its_run_and_carries_its_history():
+    linear = pytest.importorskip("sklearn.linear_model", reason="scikit-learn is not installed")
+    X = np.random.default_rng(0).random((60, 2))
+    with afterfit.run("named", {"C": 1.0}) as one:
+        one.log(0, loss=0.5, val_loss=0.75)
+        one.log(1, loss=0.25)
+        one.save(linear.LinearRegression().fit(X, X[:, 0]), "named.afit", X=X)
+    told = json.loads(run("inspect", "named.afit", "--json"))
+    assert told["training"]["run"]["id"] == one.id
+    assert told["training"]["run"]["data"]["rows"] == 60
+    assert told["training"]["params"] == {"C": 1.0}
+    assert told["training"]["metrics"] == {"loss": 0.25, "val_loss": 0.75}
+    assert told["training"]["history"]["metrics"]["loss"]["validation"] == [0.75, None]
+    shown = json.loads(run("runs", "show", "last", "--json"))
+    assert shown["bundles"][0]["digest"] == told["digest"]

@@ -1,0 +1,181 @@
+"""What is logged is on record when the call returns, exactly, whatever then ends the process."""
+
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import afterfit
+from afterfit.errors import ArgumentError
+from afterfit.tracking import read_run
+from afterfit.tracking._log_file import LogFile, read_log
+
+KILLED = """
+import os, signal, afterfit
+run = afterfit.run("killed", {"lr": 0.1})
+for i in range(2000):
+    run.log(i, loss=i / 7, text="x" if i % 100 == 0 else "")
+print(run.folder, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+MANY = """
+import sys, afterfit
+with afterfit.run("many", {"number": int(sys.argv[1])}) as run:
+    for i in range(500):
+        run.log(i, loss=float(i), number=int(sys.argv[1]))
+"""
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("AFTERFIT_STORE", str(tmp_path / "store"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "store"
+
+
+def test_no_record_is_lost_by_a_kill_right_after_the_call():
+    done = subprocess.run([sys.executable, "-c", KILLED], capture_output=True, text=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    record = read_run(Path(done.stdout.strip()))
+    assert record.status == "killed"
+    assert record.torn == 0
+    assert record.series["loss"].value.tolist() == [i / 7 for i in range(2000)]
+    assert record.series["text"].value.tolist() == ["x" if i % 100 == 0 else "" for i in range(2000)]
+
+
+def test_four_processes_log_at_once(store: Path):
+    processes = [subprocess.Popen([sys.executable, "-c", MANY, str(i)]) for i in range(4)]
+    assert [process.wait(120) for process in processes] == [0] * 4
+    records = [read_run(folder) for folder in (store / "runs").iterdir() if folder.is_dir()]
+    assert sorted(record.params["number"] for record in records) == [0, 1, 2, 3]
+    for record in records:
+        assert record.status == "finished"
+        assert record.series["loss"].value.tolist() == list(range(500))
+        assert set(record.series["number"].value.tolist()) == {record.params["number"]}
+
+
+def test_a_forked_and_an_unpickling_process_write_to_files_of_their_own():
+    with afterfit.run("forked") as run:
+        run.log(0, loss=0.0)
+        child = os.fork()
+        if child == 0:
+            run.log(1, loss=1.0)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        copy = pickle.loads(pickle.dumps(run))
+        copy.log(2, loss=2.0)
+        assert len(list(run.folder.glob("*.log"))) == 3
+    assert sorted(read_run(run.folder).series["loss"].value.tolist()) == [0.0, 1.0, 2.0]
+
+
+def test_threads_share_a_run():
+    with afterfit.run("threads") as run:
+        threads = [
+            threading.Thread(target=lambda k=k: [run.log(i, **{f"loss{k}": i / 3}) for i in range(300)])
+            for k in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    series = read_run(run.folder).series
+    assert all(series[f"loss{k}"].value.tolist() == [i / 3 for i in range(300)] for k in range(4))
+
+
+def test_a_torn_last_record_is_left_out_wherever_it_is_cut(tmp_path: Path):
+    path = tmp_path / "torn.log"
+    log = LogFile(path)
+    for i in range(40):
+        log.write_point(i, {"loss": i / 3})
+    log.close(durable=False)
+    whole = path.read_bytes()
+    for cut in range(1, 35):
+        path.write_bytes(whole[:-cut])
+        found = read_log(path)
+        assert found.points[0].step.tolist() == list(range(39))
+        assert found.torn == 35 - cut
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert read_log(path).points[0].step.tolist() == list(range(39))
+
+
+VALUES = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True),
+    st.integers(),
+    st.integers(min_value=2**62, max_value=2**70),
+    st.booleans(),
+    st.text(),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(
+            st.integers() | st.floats(allow_nan=False),
+            st.dictionaries(st.text(min_size=1), VALUES, max_size=3),
+        ),
+        max_size=8,
+    )
+)
+def test_values_come_back_exactly(tmp_path: Path, calls):
+    with afterfit.run("values") as run:
+        for step, values in calls:
+            run.log(step, **values)
+    record = read_run(run.folder)
+    for name in {name for _, values in calls for name in values}:
+        expected = [(step, values[name]) for step, values in calls if name in values]
+        series = record.series[name]
+        got = list(zip(series.step.tolist(), series.value.tolist(), strict=True))
+        # By repr, since NaN differs from itself, and 1 equals True and 1.0.
+        assert sorted(map(repr, got)) == sorted(map(repr, expected))
+
+
+def test_scalars_of_numpy_are_taken_and_other_values_refused():
+    with afterfit.run("scalars") as run:
+        run.log(np.int64(3), a=np.float32(0.5), b=np.array(2), c=np.bool_(True))
+        for wrong in ([1, 2], None, {"a": 1}, 1j):
+            with pytest.raises(ArgumentError, match="can be logged"):
+                run.log(4, a=wrong)
+        run.log(a=1.5)
+    series = read_run(run.folder).series
+    assert series["a"].step.tolist() == [3, 4]
+    assert (series["b"].value.tolist(), series["c"].value.tolist()) == ([2], [True])
+    assert math.isclose(series["a"].value[0], 0.5)
+
+
+def test_how_a_run_ended_is_on_record():
+    def ended(error: BaseException) -> str:
+        try:
+            with afterfit.run("ends") as run:
+                raise error
+        except type(error):
+            return read_run(run.folder)
+
+    failed = ended(ValueError("no"))
+    assert (failed.status, failed.exit_status) == ("failed", 1)
+    assert failed.exception["type"] == "ValueError"
+    assert "raise error" in failed.exception["traceback"]
+    assert ended(KeyboardInterrupt()).status == "interrupted"
+    assert ended(SystemExit(0)).status == "finished"
+    assert ended(SystemExit(3)).status == "failed"
+
+
+def test_a_run_is_read_while_it_goes_on():
+    run = afterfit.run("live")
+    run.log(0, loss=1.0)
+    record = read_run(run.folder)
+    assert (record.status, record.ended, record.last_values()) == ("running", None, {"loss": 1.0})
+    run.finish()
+    assert read_run(run.folder).status == "finished"
