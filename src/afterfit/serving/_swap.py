@@ -41,6 +41,8 @@ class BundleWatcher:
         self._load = load
         self._apply = apply
         self._seen = look()
+        self._failure: str | None = None
+        self._turn = asyncio.Lock()
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -48,18 +50,23 @@ class BundleWatcher:
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
 
-    async def look(self) -> None:
-        """Look once, and swap if anything changed."""
-        found = self._look()
-        if found == self._seen:
-            return
-        self._seen = found
+    async def look(self) -> str | None:
+        """Look once, and swap if anything changed. Why what is there now is not served, or None."""
+        async with self._turn:
+            found = self._look()
+            if found != self._seen:
+                self._seen = found
+                self._failure = await self._swap()
+            return self._failure
+
+    async def _swap(self) -> str | None:
         try:
             self._apply(await asyncio.to_thread(self._load))
         except (AfterfitError, OSError) as error:
             _log.error("the bundles were not swapped, and what was served goes on: %s", error)
-        else:
-            _log.info("the bundles were swapped")
+            return str(error)
+        _log.info("the bundles were swapped")
+        return None
 
 
 def stamp(path: str) -> Stamp:

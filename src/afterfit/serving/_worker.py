@@ -17,9 +17,12 @@ from afterfit.errors import AfterfitError
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from afterfit.runtime import Model
     from afterfit.serving._exchange import Contract
     from afterfit.serving._http import Application
+    from afterfit.serving.contracts import VertexRoutes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,8 @@ class Settings:
     """The folder where the workers count."""
     limits: Limits = field(default_factory=Limits)
     policy: Policy = field(default_factory=Policy)
+    vertex: VertexRoutes | None = None
+    """The paths of Vertex AI, where it runs the server."""
 
     @property
     def trigger(self) -> str:
@@ -42,28 +47,51 @@ def make_application(settings: Settings) -> Application:
     """The application of one worker, which loads the bundles when it starts and watches them from then on."""
     from afterfit.serving._http import Application
     from afterfit.serving._meters import ServerMeter
+    from afterfit.serving._repository import Repository
     from afterfit.serving._swap import BundleWatcher, stamp
-    from afterfit.serving.contracts import NativeContract, OperationsContract
+    from afterfit.serving.contracts import (
+        KServeContract,
+        MlflowContract,
+        NativeContract,
+        OpenInferenceContract,
+        OperationsContract,
+        VertexContract,
+    )
 
     _log_to_stderr()
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
 
+    def load_served() -> list[Model]:
+        return [model for model in load_models(settings) if not repository.is_unloaded(model.name)]
+
     def open_plane() -> DataPlane:
-        plane = DataPlane(load_models(settings), settings.limits, settings.policy, meter)
+        plane = DataPlane(load_served(), settings.limits, settings.policy, meter)
         _settle_memory()
         return plane
 
     def contracts(plane: DataPlane) -> list[Contract]:
-        return [NativeContract(plane), OperationsContract(plane, meter)]
+        spoken: list[Contract] = [
+            NativeContract(plane),
+            OperationsContract(plane, meter),
+            OpenInferenceContract(plane, repository),
+            MlflowContract(plane),
+            KServeContract(plane),
+        ]
+        if settings.vertex is not None:
+            spoken.append(VertexContract(plane, settings.vertex))
+        return spoken
 
     def look() -> object:
         return [stamp(path) for path in (*settings.paths, settings.trigger)]
 
-    async def watch() -> None:
-        await BundleWatcher(look, lambda: load_models(settings), application.replace).run()
+    def apply(models: Sequence[Model]) -> None:
+        application.replace(models)
 
-    application = Application(open_plane, contracts, observer=meter, meanwhile=watch)
+    watcher = BundleWatcher(look, load_served, apply)
+    trigger = Path(settings.trigger)
+    repository = Repository(trigger.with_name("unloaded"), trigger, watcher.look)
+    application = Application(open_plane, contracts, observer=meter, meanwhile=watcher.run)
     return application
 
 
