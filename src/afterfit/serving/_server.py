@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
+    from afterfit.serving.contracts import VertexRoutes
+
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
 
@@ -44,6 +46,7 @@ def serve(
     workers: int = 1,
     limits: Limits | None = None,
     policy: Policy | None = None,
+    vertex: VertexRoutes | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -51,7 +54,8 @@ def serve(
     `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
     `on_ready` is called, from another thread, with the server's URL once it answers there.
 
-    Of several versions of one model the last is the one that answers where no version is named.
+    Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
+    that Vertex AI asks for.
 
     Raises BundleError for a file that is no bundle to be trusted, and ArgumentError where one version is given
     twice, granian is not installed, or the address cannot be taken; nothing is started then. SystemExit
@@ -68,7 +72,7 @@ def serve(
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
-    settings = Settings(tuple(bundles), counts, limits or Limits(), policy or Policy())
+    settings = Settings(tuple(bundles), counts, limits or Limits(), policy or Policy(), vertex)
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()

@@ -105,11 +105,12 @@ def _as_numbers(name: str, datatype: str, values: list[Any]) -> Array | list[Any
     dtype = DTYPES[datatype]
     try:
         if datatype.startswith("FP"):
+            floats = np.array(values, dtype=np.float64)
             with np.errstate(over="ignore"):
-                floats: Array = np.array(values, dtype=np.float64).astype(dtype)
-            return floats
+                rounded: Array = floats.astype(dtype)
+            return rounded
         present = [value for value in values if value is not None]
-        packed = np.array(present, dtype=dtype)
+        packed: Array = np.array(present, dtype=dtype)
     except OverflowError:
         limits = "a number" if datatype.startswith("FP") else f"integers that {datatype} holds"
         raise wrong(name, limits, "a number beyond that", "send it as FP64 or INT64") from None
