@@ -205,6 +205,7 @@ def test_kserves_client_of_both_protocols(url, toy):
         [os.environ[KSERVE_PYTHON], "-c", KSERVE_SCRIPT, url],
         input=json.dumps({"rows": toy.rows, "columns": toy.columns}),
         capture_output=True,
+        check=False,
         text=True,
         timeout=120,
     )
@@ -245,7 +246,10 @@ def folder(tmp_path, toy_bundle):
 def test_a_container_as_sagemaker_starts_it(folder, toy):
     """`serve` with no bundle: `/ping` and `/invocations`, and SIGTERM ends it in time."""
     environment = {"AFTERFIT_MODEL_DIR": str(folder)}
-    with running("--port", 0, "--host", "127.0.0.1", **environment) as (url, process), httpx.Client() as client:
+    with (
+        running("--port", 0, "--host", "127.0.0.1", **environment) as (url, process),
+        httpx.Client() as client,
+    ):
         assert client.get(f"{url}/ping", timeout=2).status_code == 200
         header = {"content-type": "text/csv; header=absent"}
         csv = "\n".join(",".join(map(str, row)) for row in toy.lists)

@@ -29,7 +29,10 @@ def test_bare_values_are_rows_of_the_only_column(ask, tools):
 @pytest.mark.parametrize("path", PATHS)
 def test_every_mistake_is_in_the_error(ask, toy_app, path):
     rows = [["x", 2, "UA"], [1, 2.5, "UA"], [1, 2, 7]]
-    for instances in (rows, [dict(zip(("delay", "distance (miles)", "carrier"), row)) for row in rows]):
+    for instances in (
+        rows,
+        [dict(zip(("delay", "distance (miles)", "carrier"), row, strict=True)) for row in rows],
+    ):
         reply = ask(toy_app, path, {"instances": instances})
         assert reply.status == 422
         assert reply.headers[b"content-type"] == b"application/json"

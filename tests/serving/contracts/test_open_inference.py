@@ -350,7 +350,12 @@ def test_a_timeout_that_runs_out_is_503_with_an_error(tools, ask):
 
 
 def test_unknown_models_versions_and_methods_are_told_in_its_words(ask, tools, toy_app):
-    for path in ("/v2/models/tot", "/v2/models/toy/versions/7", "/v2/model", "/v2/models/toy/versions/7/infer"):
+    for path in (
+        "/v2/models/tot",
+        "/v2/models/toy/versions/7",
+        "/v2/model",
+        "/v2/models/toy/versions/7/infer",
+    ):
         reply = ask(toy_app, path)
         assert reply.status == 404
         assert "toy" in reply.json["error"]
@@ -387,7 +392,7 @@ def test_columns_that_no_tensor_can_hold_yet_are_refused_by_name(ask, tools, toy
     one = {"name": "picture", "shape": [1], "datatype": "FP64", "data": [1]}
     request = Inference(tables, json.dumps({"inputs": [one]}).encode(), {})
     request._columns_of = lambda name, shape: [Shaped]
-    with pytest.raises(ValueError, match="'picture'.*native"):
+    with pytest.raises(ValueError, match=r"'picture'.*native"):
         request.decode()
 
 

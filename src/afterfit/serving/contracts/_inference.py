@@ -133,14 +133,14 @@ class Inference:
                 raise wrong(name, "the shape [rows, 1] or [rows]", "another shape", "send one column")
             return named
         packed = schema.packed(PACKED[name]) if name in PACKED else ()
-        if not packed and len(self._inputs) == 1 and len(shape) == 2:
+        if not packed and len(self._inputs) == 1 and len(shape) == 2 and width == self._tables.width:
             packed = schema.columns
         if not packed:
             raise wrong(
                 name[:200],
                 "the name of a column",
                 "an unknown input",
-                "GET the model's metadata for the names; leave others out",
+                f"send columns by the names in the model's metadata, or one tensor of all {self._tables.width}",
             )
         if width != len(packed):
             raise wrong(
