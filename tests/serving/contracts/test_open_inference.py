@@ -380,20 +380,31 @@ def test_unusual_values_are_warned_of(ask, toy_app):
     assert "delay" in reply.json["parameters"]["warnings"]
 
 
-def test_columns_that_no_tensor_can_hold_yet_are_refused_by_name(ask, tools, toy):
-    from afterfit.serving.contracts._inference import Inference
-    from afterfit.serving.contracts._rows import TableReader
+def test_columns_that_no_tensor_can_hold_yet_are_refused_by_name_and_read_by_the_others(ask, tools):
+    from afterfit.schema import Column, RowDecoder
 
-    class Shaped:
-        name, type, input, shape = "picture", "float", "tensor_0", (3, 4)
-
-    served = next(iter(tools.make_app(toy.model)._plane.models.values()))
-    tables = TableReader(served, 10)
-    one = {"name": "picture", "shape": [1], "datatype": "FP64", "data": [1]}
-    request = Inference(tables, json.dumps({"inputs": [one]}).encode(), {})
-    request._columns_of = lambda name, shape: [Shaped]
-    with pytest.raises(ValueError, match=r"'picture'.*native"):
-        request.decode()
+    spy = tools.SpyModel()
+    picture = Column(name="picture", type="float", nullable=False, input="tensor_0", position=0, shape=(2, 2))
+    spy.schema = type(spy.schema)(columns=(picture,), outputs=spy.schema.outputs[:1])
+    spy.decoder = RowDecoder(spy.schema)
+    spy.run = lambda packed: {"prediction": packed["tensor_0"].sum(axis=(1, 2))}
+    spy.bundle.golden[0].input.clear()
+    spy.bundle.golden[0].input["picture"] = [[0.0, 0.0], [0.0, 0.0]]
+    app = tools.make_app(spy)
+    one = {"name": "picture", "shape": [1, 4], "datatype": "FP64", "data": [1, 2, 3, 4]}
+    reply = ask(app, "/v2/models/spy/infer", {"inputs": [one]})
+    assert reply.status == 422
+    assert "'picture'" in reply.json["error"]
+    assert ask(app, "/v2/models/spy").json["inputs"] == []
+    value = [[1, 2], [3, 4]]
+    for body in (
+        {"instances": [{"picture": value}]},
+        {"instances": [[value]]},
+        {"dataframe_split": {"columns": ["picture", "other"], "data": [[value, 7]]}},
+        {"inputs": {"picture": [value]}},
+    ):
+        assert ask(app, "/invocations", body).json == {"predictions": [10.0]}, body
+    app.stop()
 
 
 def test_config_and_stats(ask, toy_app):

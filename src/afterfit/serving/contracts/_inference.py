@@ -102,10 +102,6 @@ class Inference:
         name, datatype, shape = head
         of_tensor = self._columns_of(name, shape)
         for column in of_tensor:
-            if getattr(column, "shape", None) is not None:
-                raise wrong(
-                    column.name, "no tensor", "a tensor", "send it as JSON rows to the native contract"
-                )
             if column.input is not None and datatype not in ACCEPTED[column.type]:
                 expected = f"the datatype {DATATYPES[column.type]}"
                 raise wrong(column.name, expected, datatype, "send that datatype")
@@ -128,12 +124,14 @@ class Inference:
         schema = self._model.schema
         width = math.prod(shape[1:])
         named = [column for column in schema.columns if column.name == name]
+        if named and named[0].shape is not None:
+            raise wrong(name, "no tensor for this column", "one", "send rows as JSON to the native contract")
         if named:
             if width != 1:
                 raise wrong(name, "the shape [rows, 1] or [rows]", "another shape", "send one column")
             return named
         packed = schema.packed(PACKED[name]) if name in PACKED else ()
-        if not packed and len(self._inputs) == 1 and len(shape) == 2 and width == self._tables.width:
+        if len(self._inputs) == 1 and len(shape) == 2 and width == self._tables.width and not packed:
             packed = schema.columns
         if not packed:
             raise wrong(

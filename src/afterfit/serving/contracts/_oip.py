@@ -172,7 +172,7 @@ def metadata(model: Model, versions: list[str]) -> dict[str, object]:
         "inputs": [
             describe(column) | {"parameters": {"nullable": column.nullable}}
             for column in columns
-            if getattr(column, "shape", None) is None
+            if column.shape is None
         ],
         "outputs": [
             {"name": output.name, "datatype": DATATYPES[output.type], "shape": list(output.shape)}
@@ -206,7 +206,7 @@ def configuration(model: Model) -> dict[str, object]:
         "input": [
             {"name": column.name, "data_type": typed(DATATYPES[column.type]), "dims": [-1, 1]}
             for column in model.schema.columns
-            if column.input is not None and getattr(column, "shape", None) is None
+            if column.input is not None and column.shape is None
         ],
         "output": [
             {

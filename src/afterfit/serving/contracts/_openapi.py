@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of all contracts, the native one in full, written from the schemas of the models that are served."""
+"""The OpenAPI 3.1 document of all contracts, written from the schemas of the models that are served."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def describe_others(
             "get": _telling(f"v2_model_ready_{index}", f"Is {model.name} ready?", "health")
         }
         # No tensor of this contract holds a column with a shape yet.
-        if all(getattr(column, "shape", None) is None for column in model.schema.columns):
+        if all(column.shape is None for column in model.schema.columns):
             paths[f"/v2/models/{name}/infer"] = {
                 "post": _asking(
                     f"v2_infer_{index}",

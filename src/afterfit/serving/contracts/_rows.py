@@ -44,7 +44,12 @@ class TableReader:
 
     def read_columns(self, columns: Mapping[str, np.ndarray[Any, Any] | list[Any]]) -> Packed:
         """A table given by its columns, those that the model does not know ignored. Raises SchemaError."""
-        self.check_size(len(next(iter(columns.values()), ())), len(columns))
+        rows = len(next(iter(columns.values()), ()))
+        self.check_size(rows, len(columns))
+        if any(column.shape is not None for column in self.columns):
+            # What lies within such a value is read as in a row.
+            known = {column.name: columns[column.name] for column in self.columns if column.name in columns}
+            return self.read_objects([{name: known[name][row] for name in known} for row in range(rows)])
         return self.served.admit(self._packer.pack_columns(columns))
 
     def read_objects(self, rows: Sequence[Any]) -> Packed:
@@ -82,11 +87,6 @@ class TableReader:
         if len(set(names)) < len(names):
             raise mistake("each column once", "a column again", "name each column once")
         lists: list[list[Any]] = [row for row in rows if isinstance(row, list)]
-        if any(getattr(column, "shape", None) is not None for column in self.columns):
-            known = {column.name for column in self.columns}
-            return self.read_objects(
-                [{name: row[place] for place, name in enumerate(names) if name in known} for row in lists]
-            )
         return self.read_columns({name: [row[place] for row in lists] for place, name in enumerate(names)})
 
     def check_size(self, rows: int, columns: int) -> None:

@@ -125,9 +125,10 @@ def read_binary(name: str, datatype: str, size: int, data: memoryview) -> Array 
     if len(data) != size * dtype.itemsize:
         expected = f"{size * dtype.itemsize:,} bytes, as shape and datatype say"
         raise wrong(name, expected, f"{len(data):,} bytes", "correct the shape, or send all bytes")
+    elements: Array = np.frombuffer(data, np.uint8 if datatype == "BOOL" else dtype)
     if datatype == "BOOL":
-        return np.frombuffer(data, np.uint8) != 0
-    return np.frombuffer(data, dtype).astype(dtype.newbyteorder("="))
+        return elements.astype(np.bool_)
+    return elements.astype(dtype.newbyteorder("="))
 
 
 def _read_texts(name: str, size: int, data: memoryview) -> list[str]:
