@@ -14,7 +14,14 @@ import pytest
 from afterfit.schema import Categories, Column, Output, RowDecoder, Schema
 from afterfit.serving import DataPlane, Limits, Policy
 from afterfit.serving._http import Application
-from afterfit.serving.contracts import NativeContract
+from afterfit.serving.contracts import (
+    KServeContract,
+    MlflowContract,
+    NativeContract,
+    OpenInferenceContract,
+    VertexContract,
+    VertexRoutes,
+)
 
 
 @pytest.fixture(scope="session")
@@ -159,6 +166,16 @@ async def call(
     return Reply(start["status"], found, end["body"])
 
 
+def every_contract(plane: DataPlane) -> list[Any]:
+    return [
+        NativeContract(plane),
+        OpenInferenceContract(plane),
+        MlflowContract(plane),
+        KServeContract(plane),
+        VertexContract(plane, VertexRoutes("/vertex/health", "/vertex/predict")),
+    ]
+
+
 def make_app(
     *models: Any,
     limits: Limits | None = None,
@@ -168,7 +185,7 @@ def make_app(
 ) -> Application:
     app = Application(
         lambda: DataPlane(models, limits, policy),
-        lambda plane: [NativeContract(plane)],
+        every_contract,
         gate=gate,
         observer=observer,
     )

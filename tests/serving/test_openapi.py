@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import numpy as np
 import pytest
 
 import afterfit
@@ -49,7 +51,7 @@ def test_every_path_of_it_answers(tools, document, toy_bundle):
             bodies = [b""]
             if method == "post":
                 examples = operation["requestBody"]["content"]["application/json"]["examples"]
-                bodies = [tools.rows(*one["value"]["rows"]) for one in examples.values()]
+                bodies = [json.dumps(one["value"]).encode() for one in examples.values()]
                 assert bodies
             for body in bodies:
                 reply = asyncio.run(tools.call(app, method.upper(), unquote(path), body))
@@ -88,7 +90,31 @@ def test_bounds_are_those_of_json_schema():
     column = Column(
         name="x", type="integer", nullable=False, input="number", position=0, bounds=Bounds(minimum=1.0)
     )
-    assert column_schema(column) == {"type": "integer", "minimum": 1.0}
+    assert column_schema(column) == {"type": "integer", "minimum": 1.0, "maximum": 2**53}
+
+
+def test_numbers_are_described_as_the_rules_read_them():
+    def schema(type_, *range_, nullable=False):
+        return column_schema(
+            Column(
+                name="x",
+                type=type_,
+                nullable=nullable,
+                input="number",
+                position=0,
+                range=range_ or None,
+            )
+        )
+
+    limit = float(np.finfo(np.float32).max)
+    number = {"type": "number", "minimum": -limit, "maximum": limit}
+    described = "Seen when the model was saved: 0.0 to 1.0."
+    assert schema("float", 0.0, 1.0) == number | {"description": described}
+    number, missing = schema("float", 0.0, "Infinity", nullable=True)["anyOf"]
+    assert missing == {"type": "null"}
+    assert number["anyOf"] == [{"type": "number", "minimum": -limit}, {"enum": ["NaN", "Infinity"]}]
+    assert schema("integer") == {"type": "integer", "minimum": -(2**53), "maximum": 2**53}
+    assert schema("boolean") == {"type": "boolean"}
 
 
 def resolve(document, schema):

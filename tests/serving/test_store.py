@@ -215,7 +215,8 @@ def test_a_store_that_is_away_leaves_the_server_as_it_is(store, tmp_path, caplog
     sources = Sources([parse_reference("line@production")], store.url)
     sources.adopt(sources.load(sources.look()))
     applied = []
-    watcher = BundleWatcher(sources.look, sources.load, applied.append, sources.look())
+    watcher = BundleWatcher(sources.look, sources.load, applied.append)
+    watcher.begin(sources.look())
     hidden = tmp_path / "hidden"
     shutil.move(tmp_path / "store", hidden)
     (tmp_path / "store").mkdir()
@@ -238,7 +239,8 @@ def test_a_damaged_version_goes_live_only_once_it_is_mended(store, lines, caplog
     sources = Sources([parse_reference("line@production")], store.url)
     sources.adopt(sources.load(sources.look()))
     applied = []
-    watcher = BundleWatcher(sources.look, sources.load, applied.append, sources.look())
+    watcher = BundleWatcher(sources.look, sources.load, applied.append)
+    watcher.begin(sources.look())
     path = store.fetch(store.resolve("line@2"))
     path.write_bytes(path.read_bytes()[:-1])
     store.promote("line", "production", 2, because="damaged")
@@ -260,6 +262,7 @@ def test_a_move_while_the_models_are_loaded_is_not_missed(store):
     store.promote("line", "production", 2, because="meanwhile")
     sources.adopt(sources.load(seen))
     assert str(sources.loaded[0].version) == "line@1"
-    watcher = BundleWatcher(sources.look, sources.load, sources.adopt, seen)
+    watcher = BundleWatcher(sources.look, sources.load, sources.adopt)
+    watcher.begin(seen)
     asyncio.run(watcher.look())
     assert str(sources.loaded[0].version) == "line@2"

@@ -99,7 +99,8 @@ def test_a_bundle_that_fails_its_audit_never_goes_live(caplog):
             raise state["models"]
         return state["models"]
 
-    watcher = BundleWatcher(lambda: state["stamp"], lambda _: load(), applied.append, 0)
+    watcher = BundleWatcher(lambda: state["stamp"], lambda _: load(), applied.append)
+    watcher.begin(0)
     asyncio.run(watcher.look())
     assert applied == []
     state.update(stamp=1, models=AfterfitError("digest-mismatch"))

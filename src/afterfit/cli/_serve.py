@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -24,11 +25,9 @@ Examples:
     -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
 """
 )
-@click.argument("bundles", nargs=-1, required=True, type=BundleSource(), metavar="BUNDLE...")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="Port; 0 takes a free one."
-)
+@click.argument("bundles", nargs=-1, type=BundleSource(), metavar="[BUNDLE]...")
+@click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", show_default="8000", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes; each uses one core."
 )
@@ -66,8 +65,8 @@ Examples:
 def serve(
     bundles: tuple[Path | Reference, ...],
     *,
-    host: str,
-    port: int,
+    host: str | None,
+    port: int | None,
     workers: int,
     max_body: int,
     max_rows: int,
@@ -83,19 +82,27 @@ def serve(
 
     A BUNDLE may be a name in the store, such as flights@production: when the alias moves, every worker is on
     the new version within a second, and no request is dropped. GET /store/flights@production is its file.
+
+    Without a BUNDLE, as SageMaker and Vertex AI start a container, those in /opt/ml/model are served (or in the folder
+    that AFTERFIT_MODEL_DIR names), on 0.0.0.0 and port 8080 (or AIP_HTTP_PORT).
     """
-    from afterfit.serving import Limits, Policy
+    from afterfit.serving import Container, Limits, Policy, find_container
     from afterfit.serving import serve as run
 
+    asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
+    for note in asked.notes:
+        click.echo(note, err=True)
+
     run(
-        bundles,
-        host=host,
-        port=port,
+        asked.paths,
+        host=asked.host if host is None else host,
+        port=asked.port if port is None else port,
+        vertex=asked.vertex,
         workers=workers,
         limits=Limits(max_body=max_body, max_rows=max_rows),
         policy=Policy(unusual=on_unusual, redact=redact, latency_target=latency_target),
         store=url,
         on_ready=lambda url: click.echo(
-            f"Serving {len(bundles)} model{'s'[: len(bundles) > 1]} at {url} (Ctrl-C stops it)"
+            f"Serving {len(asked.paths)} model{'s'[: len(asked.paths) > 1]} at {url} (Ctrl-C stops it)"
         ),
     )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.errors import ArgumentError, SchemaError
+from afterfit.runtime._model import decoded_texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from afterfit.runtime._files import Batch, Source
     from afterfit.runtime._model import Model
     from afterfit.schema import Output, Packed, Schema
+
+MAX_ERRORS = 1_000
+"""Mistakes that one error lists at most."""
 
 _ITEM_PREFIX = {"probabilities": "probability", "scores": "score"}
 
@@ -107,7 +111,7 @@ class Answers:
         columns = [
             part
             for output in self.outputs
-            for part in np.reshape(found[output.name], (len(found[output.name]), -1)).T
+            for part in np.reshape(_decoded(output, found[output.name]), (len(found[output.name]), -1)).T
         ]
         return pa.table(
             [
@@ -116,6 +120,12 @@ class Answers:
             ],
             schema=self.schema,
         )
+
+
+def _decoded(output: Output, array: NDArray[Any]) -> NDArray[Any]:
+    """An output as people read it: the missing texts of a transformed table are None."""
+    is_text_table = output.name == "transformed" and output.type == "string"
+    return decoded_texts(array) if is_text_table else array
 
 
 def score(model: Model, source: Source, answers: Answers, *, sift: bool) -> Iterator[ScoredBatch]:
@@ -134,6 +144,16 @@ def score(model: Model, source: Source, answers: Answers, *, sift: bool) -> Iter
         if packed is not None and (sift or not rejected):
             table = answers.table(model.run(packed, [output.name for output in answers.outputs]))
         yield ScoredBatch(batch, rows, table, rejected, complete, source.fraction)
+
+
+def pack_all(batch: Batch) -> Packed:
+    """All rows of a batch as the graph takes them. Raises SchemaError with every mistake, by row."""
+    packed, _, bad, _ = _pack(batch, sift=True)
+    errors = [cell for cells in bad.values() for cell in cells] + [row.error for row in batch.malformed]
+    if errors or packed is None:
+        errors.sort(key=lambda error: -1 if error.row is None else error.row)
+        raise SchemaError(errors[:MAX_ERRORS], truncated=len(errors) > MAX_ERRORS)
+    return packed
 
 
 def _pack(

@@ -32,6 +32,7 @@ from afterfit.schema._types import (
 )
 from afterfit.schema._unicode import VERSION as UNICODE_VERSION
 from afterfit.schema._unusual import UnusualValues
+from afterfit.schema._values import Rule
 
 __all__ = [
     "DTYPES",
@@ -55,6 +56,7 @@ __all__ = [
     "Output",
     "Packed",
     "RowDecoder",
+    "Rule",
     "Scalar",
     "Schema",
     "TablePacker",

@@ -82,6 +82,9 @@ _FAMILIES: tuple[tuple[tuple[type, ...], Kind], ...] = (
 )
 
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnData:
     """One column, `rows` long.
@@ -273,6 +276,16 @@ def from_objects(name: str, values: list[Any], *, native: bool = False) -> Colum
     if kind_found == "string":
         return from_strings(name, values)
     return _pack_numbers(name, kind_found, values, missing, native=native)
+
+
+def from_values(name: str, values: list[Any]) -> ColumnData:
+    """A column of any values that JSON holds, objects and lists too, which no rule accepts."""
+    if {type(value) for value in values} <= _PLAIN:
+        return from_objects(name, values, native=True)
+    objects = np.empty(len(values), dtype=object)
+    for row, value in enumerate(values):
+        objects[row] = value
+    return ColumnData(name, len(values), "mixed", objects, None, OBJECT, refusal="which holds mixed values")
 
 
 def _any_float(values: list[Any]) -> bool:

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from afterfit.errors import CellError, SchemaError
+from afterfit.errors import ArgumentError, CellError, SchemaError
+from afterfit.schema._columns import from_numpy, from_values
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
-from afterfit.schema._tables import is_rows, open_table
+from afterfit.schema._tables import TableData, is_rows, open_table
 from afterfit.schema._tensor_rule import TensorRule
 from afterfit.schema._tensors import as_numpy
 from afterfit.schema._types import DTYPES, MISSING_TEXT
 from afterfit.schema._values import Rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from afterfit.schema._columns import ColumnData
-    from afterfit.schema._tables import TableData
     from afterfit.schema._types import Packed, Schema
 
 
@@ -65,7 +65,29 @@ class TablePacker:
         if is_rows(X):
             rows: Any = X
             return RowDecoder(self._schema).decode_rows(rows)
-        table = open_table(_as_only_tensor(self._schema, X))
+        return self._pack(open_table(_as_only_tensor(self._schema, X)))
+
+    def pack_columns(self, columns: Mapping[str, NDArray[Any] | list[Any]]) -> Packed:
+        """Pack a table given by its columns: a 1-D array, or a list of values as JSON has them, of each name.
+
+        The columns are of one length; those that the schema does not know are ignored. A column of objects may mix
+        numbers with `NaN` and the infinities spelled as strings. Raises `SchemaError` with every mistake (up to 1,000).
+        """
+        rows = len(next(iter(columns.values()), ()))
+        if any(len(values) != rows for values in columns.values()):
+            raise ArgumentError("the columns of a table must be of one length")
+        names = tuple(columns)
+
+        def read(position: int) -> ColumnData:
+            name = names[position]
+            values = columns[name]
+            if isinstance(values, list):
+                return from_values(name, values)
+            return from_numpy(name, values)
+
+        return self._pack(TableData(names, rows, "frame", read))
+
+    def _pack(self, table: TableData) -> Packed:
         places = _place(self._schema, table)
         packed: Packed = {}
         errors: list[tuple[int, int, CellError]] = []

@@ -4,7 +4,8 @@ The data plane validates, joins, runs and shapes without a word of HTTP; a contr
 of one kind of client; the HTTP layer reads requests and sends answers; granian runs it all.
 """
 
+from afterfit.serving._container import Container, find_container
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 from afterfit.serving._server import serve
 
-__all__ = ["DataPlane", "Limits", "Policy", "serve"]
+__all__ = ["Container", "DataPlane", "Limits", "Policy", "find_container", "serve"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from afterfit.errors import CellError
     from afterfit.serving._batching import Ticket
-    from afterfit.serving._board import Counter, Histogram
+    from afterfit.serving._board import Counter, Histogram, Series
     from afterfit.serving._exchange import Route, Scope
 
 SECONDS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -127,6 +127,10 @@ class ServerMeter:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self._memory.set(peak if sys.platform == "darwin" else peak * 1024)
 
+    def series(self) -> list[Series]:
+        """What all workers counted."""
+        return add_up(self._folder)
+
     def exposition(self) -> bytes:
         """What all workers counted, in the Prometheus text format."""
-        return exposition(add_up(self._folder), DESCRIPTIONS)
+        return exposition(self.series(), DESCRIPTIONS)

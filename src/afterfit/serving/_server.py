@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from afterfit.serving._sources import Source
+    from afterfit.serving.contracts import VertexRoutes
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -48,6 +49,7 @@ def serve(
     limits: Limits | None = None,
     policy: Policy | None = None,
     store: str | None = None,
+    vertex: VertexRoutes | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -58,7 +60,8 @@ def serve(
     A `Reference` is looked up in the store at the URL `store` (by default the one found from the working
     directory), and followed: where an alias moves, every worker serves the version it names within a second.
 
-    Of several versions of one model the last is the one that answers where no version is named.
+    Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
+    that Vertex AI asks for.
 
     Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
     ArgumentError where one version is given twice, granian is not installed, or the address cannot be taken;
@@ -77,7 +80,7 @@ def serve(
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
-    settings = Settings(tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store)
+    settings = Settings(tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex)
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()

@@ -34,7 +34,7 @@ class BundleWatcher(Generic[_Found, _Loaded]):
     replay) all bundles that a look found; it raises AfterfitError where one is not to be trusted, and then what
     was served stays, the log says why, and nothing is tried again until there is another change; what a store
     could not give (StoreError) is tried again. `apply` puts what was loaded into service; it is called on the
-    event loop. `seen` is the look that came before what is served was loaded: a change after it is not missed.
+    event loop. `begin` is told the look that came before what is served was loaded: a change after it is not missed.
     """
 
     def __init__(
@@ -42,15 +42,20 @@ class BundleWatcher(Generic[_Found, _Loaded]):
         look: Callable[[], _Found],
         load: Callable[[_Found], _Loaded],
         apply: Callable[[_Loaded], None],
-        seen: _Found,
     ) -> None:
         self._look = look
         self._load = load
         self._apply = apply
-        self._seen = seen
+        self._seen: _Found | None = None
         self._blind = False
+        self._failure: str | None = None
         self._refused: _Found | None = None
         self._wait = 0
+        self._turn = asyncio.Lock()
+
+    def begin(self, seen: _Found) -> None:
+        """Take what was loaded of this look as served."""
+        self._seen = seen
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -58,32 +63,39 @@ class BundleWatcher(Generic[_Found, _Loaded]):
             await asyncio.sleep(LOOK_SECONDS)
             await self.look()
 
-    async def look(self) -> None:
-        """Look once, and swap if anything changed."""
-        try:
-            found = await asyncio.to_thread(self._look)
-        except AfterfitError as error:
-            if not self._blind:
-                _log.error(
-                    "it cannot be seen whether the bundles changed, and what was served goes on: %s", error
-                )
-            self._blind = True
-            return
-        self._blind = False
-        if found == self._seen or self._is_waiting(found):
-            return
+    async def look(self) -> str | None:
+        """Look once, and swap if anything changed. Why what is there now is not served, or None."""
+        async with self._turn:
+            try:
+                found = await asyncio.to_thread(self._look)
+            except AfterfitError as error:
+                if not self._blind:
+                    _log.error(
+                        "it cannot be seen whether the bundles changed, and what was served goes on: %s",
+                        error,
+                    )
+                self._blind = True
+                return str(error)
+            self._blind = False
+            if found != self._seen and not self._is_waiting(found):
+                self._failure = await self._swap(found)
+            return self._failure
+
+    async def _swap(self, found: _Found) -> str | None:
         try:
             self._apply(await asyncio.to_thread(self._load, found))
         except StoreError as error:
             if found != self._refused:
                 _log.error("the bundles were not swapped, and what was served goes on: %s", error)
             self._refused, self._wait = found, RETRY_LOOKS
-            return
+            return str(error)
         except (AfterfitError, OSError) as error:
             _log.error("the bundles were not swapped, and what was served goes on: %s", error)
-        else:
-            _log.info("the bundles were swapped")
+            self._seen, self._refused = found, None
+            return str(error)
+        _log.info("the bundles were swapped")
         self._seen, self._refused = found, None
+        return None
 
     def _is_waiting(self, found: _Found) -> bool:
         """Whether the store could not give this a moment ago."""

@@ -18,10 +18,12 @@ from afterfit.serving._data_plane import DataPlane, Limits, Policy
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from afterfit.runtime import Model
     from afterfit.serving._exchange import Contract
     from afterfit.serving._http import Application
     from afterfit.serving._sources import Loaded, Source
     from afterfit.serving._swap import Stamp
+    from afterfit.serving.contracts import VertexRoutes
     from afterfit.store import Version
 
     Looked = tuple[Stamp, list[Stamp | Version]]
@@ -38,6 +40,8 @@ class Settings:
     policy: Policy = field(default_factory=Policy)
     store: str | None = None
     """The URL of the store that the references among `sources` are in."""
+    vertex: VertexRoutes | None = None
+    """The paths of Vertex AI, where it runs the server."""
 
     @property
     def trigger(self) -> str:
@@ -49,30 +53,49 @@ def make_application(settings: Settings) -> Application:
     """The application of one worker, which loads the bundles when it starts and watches them from then on."""
     from afterfit.serving._http import Application
     from afterfit.serving._meters import ServerMeter
+    from afterfit.serving._repository import Repository
     from afterfit.serving._sources import Sources
     from afterfit.serving._swap import BundleWatcher, stamp
-    from afterfit.serving.contracts import NativeContract, OperationsContract, StoreContract
+    from afterfit.serving.contracts import (
+        KServeContract,
+        MlflowContract,
+        NativeContract,
+        OpenInferenceContract,
+        OperationsContract,
+        StoreContract,
+        VertexContract,
+    )
 
     _log_to_stderr()
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
     sources = Sources(settings.sources, settings.store)
 
-    seen: list[Looked] = []
+    def in_service() -> list[Model]:
+        return [one.model for one in sources.loaded if not repository.is_unloaded(one.model.name)]
 
     def open_plane() -> DataPlane:
         found = look()
-        # Kept for the watcher: a change while the models are loaded would be missed by one that looks afterwards.
-        seen.append(found)
+        # A change while the models are loaded would be missed by a watcher that looks only afterwards.
+        watcher.begin(found)
         sources.adopt(load(found))
-        models = [one.model for one in sources.loaded]
-        plane = DataPlane(models, settings.limits, settings.policy, meter)
+        plane = DataPlane(in_service(), settings.limits, settings.policy, meter)
         _settle_memory()
         return plane
 
     def contracts(plane: DataPlane) -> list[Contract]:
-        spoken: list[Contract] = [NativeContract(plane), OperationsContract(plane, meter)]
-        return [*spoken, StoreContract(sources)] if settings.store is not None else spoken
+        spoken: list[Contract] = [
+            NativeContract(plane),
+            OperationsContract(plane, meter),
+            OpenInferenceContract(plane, repository),
+            MlflowContract(plane),
+            KServeContract(plane),
+        ]
+        if settings.vertex is not None:
+            spoken.append(VertexContract(plane, settings.vertex))
+        if settings.store is not None:
+            spoken.append(StoreContract(sources))
+        return spoken
 
     def look() -> Looked:
         return stamp(settings.trigger), sources.look()
@@ -82,12 +105,12 @@ def make_application(settings: Settings) -> Application:
 
     def swap(loaded: Sequence[Loaded]) -> None:
         sources.adopt(loaded)
-        application.replace([one.model for one in loaded])
+        application.replace(in_service())
 
-    async def watch() -> None:
-        await BundleWatcher(look, load, swap, seen[-1]).run()
-
-    application = Application(open_plane, contracts, observer=meter, meanwhile=watch)
+    watcher = BundleWatcher(look, load, swap)
+    trigger = Path(settings.trigger)
+    repository = Repository(trigger.with_name("unloaded"), trigger, watcher.look)
+    application = Application(open_plane, contracts, observer=meter, meanwhile=watcher.run)
     return application
 
 

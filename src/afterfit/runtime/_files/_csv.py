@@ -21,7 +21,7 @@ from afterfit.runtime._files._stream import ByteStream
 from afterfit.runtime._files._table import TableBatch, check_columns, take
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -81,6 +81,56 @@ class CsvBatch(TableBatch):
         }
 
 
+class RowsAside:
+    """Takes the rows that cannot be cut into cells, up to `most`; `header_rows` come before the first row."""
+
+    def __init__(self, delimiter: str = ",", most: int | None = None) -> None:
+        self.rows: list[Malformed] = []
+        self.header_rows = 1
+        self._delimiter = delimiter
+        self._most = most
+
+    def add(self, row: Any) -> str:
+        """What pyarrow is given to call with a row."""
+        if len(self.rows) == self._most:
+            return "error"
+        number = row.number - self.header_rows  # pyarrow counts the header
+        self.rows.append(
+            Malformed(
+                number,
+                CellError(
+                    row=number - 1,
+                    column=None,
+                    expected=f"{row.expected_columns} cells",
+                    got=f"{row.actual_columns}: {_shorten(row.text)}",
+                    fix=f"quote cells that contain {self._delimiter!r}, a quote or a line break",
+                ),
+                row.text,
+            )
+        )
+        return "skip"
+
+
+def csv_options(names: list[str], form: FileFormat, aside: Callable[[Any], str], *, block: int) -> Any:
+    """How pyarrow reads CSV: its options of reading, of parsing and of conversion, every cell as bytes."""
+    return (
+        # One thread, for then rows that do not parse come with their number.
+        pyarrow.csv.ReadOptions(use_threads=False, block_size=block),
+        pyarrow.csv.ParseOptions(
+            delimiter=form.delimiter,
+            newlines_in_values=True,
+            ignore_empty_lines=len(names) > 1,
+            invalid_row_handler=aside,
+        ),
+        pyarrow.csv.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.binary()),
+            null_values=[""],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
 class CsvSource(Source):
     """A CSV file with a header.
 
@@ -98,7 +148,7 @@ class CsvSource(Source):
         }
         self.schema = pa.schema([(name, types.get(name, pa.string())) for name in self.names])
         self._check_names()
-        self._malformed: list[Malformed] = []
+        self._aside = RowsAside(form.delimiter)
         self._lines: LineFinder | None = None
         # Read by pyarrow alone: its threads would have to wait for Python to read from a Python file, and
         # Python for them when they are given up.
@@ -121,9 +171,9 @@ class CsvSource(Source):
                 yield CsvBatch(
                     self._schema, dict(zip(self.names, part.columns, strict=True)), numbers, malformed
                 )
-        if self._malformed:
+        if self._aside.rows:
             nothing = dict.fromkeys(self.names, pa.array([], pa.binary()))
-            yield CsvBatch(self._schema, nothing, np.empty(0, np.int64), tuple(self._malformed))
+            yield CsvBatch(self._schema, nothing, np.empty(0, np.int64), tuple(self._aside.rows))
 
     def line(self, number: int) -> int | None:
         """The physical line of a row, found by reading the file once more."""
@@ -138,26 +188,13 @@ class CsvSource(Source):
     def _blocks(self) -> Iterator[pa.RecordBatch]:
         source = pa.CompressedInputStream(self._file, "gzip") if self._format.gzip else self._file
         try:
-            with _quiet_handler():
+            with quiet_handler():
+                reads, parses, converts = csv_options(self.names, self._format, self._aside.add, block=_BLOCK)
                 reader = pyarrow.csv.open_csv(
-                    source,
-                    # One thread, for then rows that do not parse come with their number.
-                    read_options=pyarrow.csv.ReadOptions(use_threads=False, block_size=_BLOCK),
-                    parse_options=pyarrow.csv.ParseOptions(
-                        delimiter=self._format.delimiter,
-                        newlines_in_values=True,
-                        ignore_empty_lines=len(self.names) > 1,
-                        invalid_row_handler=self._set_aside,
-                    ),
-                    convert_options=pyarrow.csv.ConvertOptions(
-                        column_types=dict.fromkeys(self.names, pa.binary()),
-                        null_values=[""],
-                        strings_can_be_null=True,
-                        quoted_strings_can_be_null=False,
-                    ),
+                    source, read_options=reads, parse_options=parses, convert_options=converts
                 )
             while True:
-                with _quiet_handler():
+                with quiet_handler():
                     block = reader.read_next_batch()
                 yield block
         except StopIteration:
@@ -167,33 +204,17 @@ class CsvSource(Source):
         except OSError as error:
             raise ArgumentError(f"{self._label} is damaged or cut short: {error}") from error
 
-    def _set_aside(self, row: Any) -> str:
-        number = row.number - 1  # pyarrow counts the header
-        self._malformed.append(
-            Malformed(
-                number,
-                CellError(
-                    row=number - 1,
-                    column=None,
-                    expected=f"{row.expected_columns} cells",
-                    got=f"{row.actual_columns}: {_shorten(row.text)}",
-                    fix=f"quote cells that contain {self._format.delimiter!r}, a quote or a line break",
-                ),
-                row.text,
-            )
-        )
-        return "skip"
-
     def _number_rows(self, start: int, rows: int) -> tuple[NDArray[np.int64], tuple[Malformed, ...]]:
         """The numbers of the next rows, without those that did not parse; and these, up to the last row."""
-        if not self._malformed:
+        malformed = self._aside.rows
+        if not malformed:
             return np.arange(start, start + rows, dtype=np.int64), ()
-        gaps = [row.number for row in self._malformed]
+        gaps = [row.number for row in malformed]
         candidates = np.arange(start, start + rows + len(gaps), dtype=np.int64)
         numbers = candidates[~np.isin(candidates, gaps)][:rows]
         last = numbers[-1] if rows else start - 1
-        passed = tuple(row for row in self._malformed if row.number < last)
-        self._malformed = [row for row in self._malformed if row.number > last]
+        passed = tuple(row for row in malformed if row.number < last)
+        self._aside.rows = [row for row in malformed if row.number > last]
         return numbers, passed
 
     def _check_names(self) -> None:
@@ -250,6 +271,11 @@ class LineFinder:
 def _read_header(path: Path, form: FileFormat, label: str) -> list[str]:
     with ByteStream(path, form, label) as stream:
         head = io.BufferedReader(stream).read(_HEAD)
+    return header_names(head, form, label)
+
+
+def header_names(head: bytes, form: FileFormat, label: str) -> list[str]:
+    """The names in the first line of a CSV file. Raises ArgumentError where there are none."""
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise ArgumentError(f"{label} is UTF-16; save it as UTF-8")
     # What is not UTF-8 further down is reported with its row.
@@ -286,7 +312,7 @@ def _forgive_unicode(default: Any, event: Any) -> None:
 
 
 @contextmanager
-def _quiet_handler() -> Iterator[None]:
+def quiet_handler() -> Iterator[None]:
     """Keep pyarrow from printing a traceback for a ragged row that is not UTF-8; it raises all the same."""
     default = sys.unraisablehook
     sys.unraisablehook = partial(_forgive_unicode, default)

@@ -16,9 +16,12 @@ import msgspec
 import numpy as np
 
 from afterfit.errors import SchemaError, TooManyRowsError
+from afterfit.serving._body import CONTENT_TYPE
 from afterfit.serving._data_plane import INLINE_BODY, row_count
 from afterfit.serving._exchange import HttpError, Problem, Response, Route, error_list, problem_response
+from afterfit.serving.contracts._files import FILE_BODIES, FileReader, media_type, wanted_file
 from afterfit.serving.contracts._openapi import example_row, openapi
+from afterfit.serving.contracts._rows import JSON_BODY, encode, get, problem_of_rows, readable, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,13 +31,16 @@ if TYPE_CHECKING:
     from afterfit.serving._data_plane import DataPlane, ServedModel
     from afterfit.serving._exchange import Handler
 
-JSON_BODY = frozenset({b"application/json"})
+_BODIES = JSON_BODY | FILE_BODIES
+_PLAIN = frozenset({b"application/json", None})
+_ANY = frozenset({b"*/*", b"application/json", None})
+
+ACCEPT = b"accept"
 TIMEOUT = b"x-request-timeout"
 """Seconds within which the model's turn must have come; the request is refused otherwise."""
 
 PAGE = Path(__file__).parents[2] / "web" / "page.html"
 
-_encode = msgspec.json.Encoder().encode
 _encode_lines = msgspec.json.Encoder().encode_lines
 
 
@@ -48,13 +54,13 @@ class NativeContract:
         """`/predict` where there is one model, `/models/{name}/predict` for each, and what describes them."""
         served = self._plane.models
         routes = [
-            _get("/health/live", Response(_encode({"status": "live"}))),
-            _get("/health/ready", Response(_encode({"status": "ready", "models": sorted(served)}))),
-            _get("/models", Response(_encode({"models": [_summary(one.model) for one in served.values()]}))),
-            _get("/openapi.json", Response(_encode(openapi([one.model for one in served.values()])))),
+            get("/health/live", Response(encode({"status": "live"}))),
+            get("/health/ready", Response(encode({"status": "ready", "models": sorted(served)}))),
+            get("/models", Response(encode({"models": [_summary(one.model) for one in served.values()]}))),
+            get("/openapi.json", Response(encode(openapi([one.model for one in served.values()])))),
         ]
         page = _page()
-        routes += [_get("/", page), _get("/docs", page)]
+        routes += [Route("/", "GET", _page_or_alive(page)), get("/docs", page)]
         for name, versions in self._plane.versions.items():
             for version, one in versions.items():
                 routes += self._model_routes(f"/models/{name}/versions/{version}", one)
@@ -65,14 +71,14 @@ class NativeContract:
 
     def _model_routes(self, path: str, served: ServedModel) -> list[Route]:
         return [
-            _get(path, Response(_encode(self._description(served.model)))),
+            get(path, Response(encode(self._description(served.model)))),
             *self._answering_routes(path, served),
         ]
 
     def _answering_routes(self, path: str, served: ServedModel) -> list[Route]:
         return [
-            Route(f"{path}/predict", "POST", self._predict(served), JSON_BODY),
-            Route(f"{path}/check", "POST", self._check(served), JSON_BODY),
+            Route(f"{path}/predict", "POST", self._predict(served), _BODIES),
+            Route(f"{path}/check", "POST", self._check(served), _BODIES),
         ]
 
     def missing(self, path: str) -> Problem | None:
@@ -107,36 +113,60 @@ class NativeContract:
     def _predict(self, served: ServedModel) -> Handler:
         plane = self._plane
         shape = shaper(served.model)
+        files = FileReader(plane, served)
 
         def answer(batch: Batch, ticket: Ticket) -> bytes:
             answered = shape(batch, ticket.start, ticket.stop)
             if batch.unusual:
                 warnings = served.find_unusual(ticket.packed)
                 if warnings:
-                    return b'%b,"warnings":%b}' % (answered[:-1], _encode(error_list(warnings)))
+                    return b'%b,"warnings":%b}' % (answered[:-1], encode(error_list(warnings)))
             return answered
 
         async def predict(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:
             try:
                 deadline = _deadline(headers)
+                if headers.get(CONTENT_TYPE) not in _PLAIN or headers.get(ACCEPT) not in _ANY:
+                    return await predict_file(body, headers, deadline)
                 decode = partial(served.decode_json, body)
                 return await plane.answer(served, decode, answer, size=len(body), deadline=deadline)
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, body))
 
+        async def predict_file(
+            body: bytes, headers: Mapping[bytes, bytes], deadline: float
+        ) -> bytes | Response:
+            """Where the body, or what is to be answered, may be no JSON."""
+            size = len(body)
+            if media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES:
+                decode, size = await files.decoder(body, headers), files.beside(body)
+            else:
+                decode = partial(served.decode_json, body)
+            wanted = wanted_file(headers.get(ACCEPT))
+            write: Callable[[Batch, Ticket], bytes | Response] = answer
+            if wanted is not None:
+                write = await files.writer(wanted)
+            try:
+                return await plane.answer(served, decode, write, size=size, deadline=deadline)
+            except SchemaError as error:
+                return problem_response(_problem_of_rows(served, error, None if size > len(body) else body))
+
         return predict
 
     def _check(self, served: ServedModel) -> Handler:
         plane = self._plane
+        files = FileReader(plane, served)
 
-        async def check(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:  # noqa: ARG001 - a handler takes them
-            decode = partial(served.decode_json, body)
+        async def check(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:
+            is_file = media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES
+            decode = await files.decoder(body, headers) if is_file else partial(served.decode_json, body)
             try:
-                packed = decode() if len(body) <= INLINE_BODY else await plane.in_thread(decode)
+                beside = is_file or len(body) > INLINE_BODY
+                packed = await plane.in_thread(decode) if beside else decode()
             except SchemaError as error:
-                return problem_response(_problem_of_rows(served, error, body))
+                return problem_response(_problem_of_rows(served, error, None if is_file else body))
             warnings = error_list(served.find_unusual(packed))
-            return _encode({"ok": True, "rows": row_count(packed), "warnings": warnings})
+            return encode({"ok": True, "rows": row_count(packed), "warnings": warnings})
 
         return check
 
@@ -183,15 +213,16 @@ def shaper(model: Model) -> Callable[[Batch, int, int], bytes]:
     if main_output is not None and main_output.columns is not None:
         head["columns"] = main_output.columns
     if "probabilities" in others and model.classes is not None:
-        head["classes"] = _spelled(model.classes.tolist())
-    prefix = _encode(head)[:-1] + b',"predictions":['
+        head["classes"] = spelled(model.classes.tolist())
+    prefix = encode(head)[:-1] + b',"predictions":['
     rest = [(b'],"%s":[' % name.encode(), name) for name in others]
 
     def shape(batch: Batch, start: int, stop: int) -> bytes:
         written = batch.shaped.get(shape)
         if written is None:
             written = batch.shaped[shape] = {
-                name: _write_rows(batch.arrays[name]) for name in (main, *others)
+                output.name: _write_rows(readable(output, batch.arrays[output.name]))
+                for output in model.schema.outputs
             }
         parts = [prefix, b",".join(written[main][start:stop])]
         for key, name in rest:
@@ -206,48 +237,20 @@ def _write_rows(array: np.ndarray[Any, Any]) -> list[bytes]:
     """Each row of an output as JSON."""
     values = array.tolist()
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        values = _spelled(values)
+        values = spelled(values)
     # One call for all rows; JSON has no line breaks inside strings.
     return _encode_lines(values).split(b"\n")
 
 
-def _spelled(value: Any) -> Any:
-    """Values with the numbers that JSON lacks as the strings that the rows spell them with."""
-    if isinstance(value, list):
-        return [_spelled(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def _problem_of_rows(served: ServedModel, error: SchemaError, body: bytes) -> Problem:
-    """400 where the body is no JSON at all, 413 where it is too much of it, 422 with every mistake otherwise."""
-    if isinstance(error, TooManyRowsError):
-        first = error.errors[0]
-        return Problem(
-            413, "too-many-rows", f"The body has {first.got}, and {first.expected} are taken; {first.fix}."
-        )
-    try:
-        msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
-        why = "it is nested too deeply" if isinstance(reason, RecursionError) else str(reason)
-        return Problem(400, "not-json", f"The body is not JSON: {why}.")
-    count = len(error.errors)
-    return Problem(
-        422,
-        "invalid-rows",
-        f"The rows do not fit the schema: {count}{' or more' if error.truncated else ''} "
-        f"mistake{'s' if count != 1 else ''}, each listed in errors.",
-        errors=tuple(served.explain_invalid(error)),
-        truncated=error.truncated,
-    )
-
-
-def _get(path: str, response: Response) -> Route:
-    async def respond(body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG001 - a handler takes them
-        return response
-
-    return Route(path, "GET", respond)
+def _problem_of_rows(served: ServedModel, error: SchemaError, body: bytes | None) -> Problem:
+    """400 where a body of JSON is none at all, and as for every contract otherwise."""
+    if body is not None and not isinstance(error, TooManyRowsError):
+        try:
+            msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as reason:
+            why = "it is nested too deeply" if isinstance(reason, RecursionError) else str(reason)
+            return Problem(400, "not-json", f"The body is not JSON: {why}.")
+    return problem_of_rows(served, error)
 
 
 def _summary(model: Model) -> dict[str, object]:
@@ -285,6 +288,16 @@ def _page() -> Response:
             (b"referrer-policy", b"no-referrer"),
         ],
     )
+
+
+def _page_or_alive(page: Response) -> Handler:
+    """The page, and for clients that take anything the word by which KServe's know that a server lives."""
+    alive = Response(encode({"status": "alive"}))
+
+    async def respond(body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG001 - a handler takes them
+        return alive if headers.get(ACCEPT) == b"*/*" else page
+
+    return respond
 
 
 def _digest(html: bytes, tag: bytes) -> str:

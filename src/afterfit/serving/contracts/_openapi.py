@@ -1,11 +1,14 @@
-"""The OpenAPI 3.1 document of the native contract, written from the schemas of the models that are served."""
+"""The OpenAPI 3.1 document of all contracts, written from the schemas of the models that are served."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from afterfit._version import __version__
+from afterfit.schema import Bounds, Rule
+from afterfit.serving.contracts._openapi_others import describe_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -51,6 +54,9 @@ def openapi(models: Sequence[Model]) -> dict[str, Any]:
         if len(models) == 1:
             paths["/predict"] = {"post": _predict(model, "predict", rows, answer)}
             paths["/check"] = {"post": _check(model, "check", rows)}
+    other_paths, other_schemas = describe_others(models, rows_schema)
+    paths |= other_paths
+    schemas |= other_schemas
     return {
         "openapi": "3.1.0",
         "info": {"title": "afterfit", "version": __version__, "summary": "Models saved whole, and served."},
@@ -77,7 +83,7 @@ def rows_schema(model: Model) -> JsonSchema:
     }
     return {
         "type": "object",
-        "properties": {"rows": {"type": "array", "items": row}},
+        "properties": {"rows": {"type": "array", "minItems": 1, "items": row}},
         "required": ["rows"],
         "additionalProperties": False,
     }
@@ -93,7 +99,7 @@ def column_schema(column: Column) -> JsonSchema:
     elif column.categories is not None and not column.categories.open:
         schema = {"enum": list(column.categories.values)}
     else:
-        schema = _bounded(column) if column.bounds is not None else dict(_TYPES[column.type])
+        schema = _bounded(column)
     if column.nullable:
         schema = {"anyOf": [schema, {"type": "null"}]}
     if column.range is not None:
@@ -114,10 +120,12 @@ def _nested_schema(column: Column) -> JsonSchema:
 
 
 def _bounded(column: Column) -> JsonSchema:
-    """The numbers within the column's bounds; an infinity only on a side without one."""
-    bounds = column.bounds
-    if bounds is None:
+    """The numbers that the column accepts; an infinity only on a side without a limit, NaN only for a missing value."""
+    if column.type not in {"float", "integer"}:
         return dict(_TYPES[column.type])
+    rule = Rule(column)
+    low, high = rule.low, rule.high
+    bounds = column.bounds or Bounds()
     stated = {
         "minimum": bounds.minimum,
         "exclusiveMinimum": bounds.exclusive_minimum,
@@ -126,12 +134,15 @@ def _bounded(column: Column) -> JsonSchema:
     }
     number: JsonSchema = {"type": "number" if column.type == "float" else "integer"}
     number |= {keyword: bound for keyword, bound in stated.items() if bound is not None}
+    if not {"minimum", "exclusiveMinimum"} & set(number) and math.isfinite(low):
+        number["minimum"] = low
+    if not {"maximum", "exclusiveMaximum"} & set(number) and math.isfinite(high):
+        number["maximum"] = high
     if column.type == "integer":
         return number
-    spelled = ["NaN"]
-    spelled += ["Infinity"] if bounds.maximum is None and bounds.exclusive_maximum is None else []
-    spelled += ["-Infinity"] if bounds.minimum is None and bounds.exclusive_minimum is None else []
-    return {"anyOf": [number, {"enum": spelled}]}
+    spelled = ["NaN"] * rule.nullable
+    spelled += ["Infinity"] * math.isinf(high) + ["-Infinity"] * math.isinf(low)
+    return {"anyOf": [number, {"enum": spelled}]} if spelled else number
 
 
 def answer_schema(model: Model) -> JsonSchema:
@@ -209,7 +220,9 @@ def _body(model: Model, rows: str) -> JsonSchema:
     } or {"example": {"value": {"rows": [example_row(model)]}}}
     return {
         "required": True,
-        "content": {"application/json": {"schema": _ref(rows), "examples": examples}},
+        "content": {
+            "application/json": {"schema": _ref(rows), "examples": examples},
+        },
     }
 
 

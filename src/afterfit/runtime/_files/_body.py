@@ -1,0 +1,215 @@
+"""Tables that are held in memory whole and come from strangers: the bodies of requests.
+
+What is read is bounded before it is read: a few bytes can say that a billion rows follow, or unpack to a string that
+ten thousand rows share.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.parquet
+
+from afterfit.errors import ArgumentError, CellError, TooManyRowsError
+from afterfit.runtime._files._csv import CsvBatch, RowsAside, csv_options, header_names, quiet_handler
+from afterfit.runtime._files._formats import FileFormat
+from afterfit.runtime._files._table import TableBatch, check_columns, explained
+from afterfit.runtime._files._write import CsvSink
+from afterfit.schema import Schema
+
+if TYPE_CHECKING:
+    from afterfit.runtime._files._batch import Batch
+
+BodyKind = Literal["csv", "arrow stream", "parquet"]
+
+_EXTRA_COLUMNS = 1_000
+"""Columns that a body may have beside those of the schema."""
+
+_CODECS = {"UNCOMPRESSED", "SNAPPY"}
+"""Compressions of Parquet that make at most some twenty times more of a body."""
+
+_MALFORMED = 1_000
+"""Malformed rows of CSV after which reading stops."""
+
+_HEAD = 1 << 20
+"""Bytes within which the header of CSV has to end."""
+
+_LABEL = "the body"
+
+
+def read_body(
+    data: bytes, kind: BodyKind, schema: Schema, *, max_rows: int, max_bytes: int, has_header: bool = True
+) -> Batch:
+    """All rows of a body, at most `max_rows`, of at most `max_bytes` once they are unpacked.
+
+    Columns that the schema does not read are left out. Raises ArgumentError where the body breaks its format
+    or is larger, TooManyRowsError for more rows, SchemaError if columns are missing or of a type of no use.
+    """
+    if kind == "csv":
+        return _read_csv(data, schema, max_rows, has_header=has_header)
+    with explained(_LABEL, "Arrow IPC" if kind == "arrow stream" else "Parquet"):
+        read = _read_arrow if kind == "arrow stream" else _read_parquet
+        table = read(data, schema, max_rows, max_bytes)
+        table.validate(full=True)
+    return TableBatch(schema, table, np.arange(1, table.num_rows + 1, dtype=np.int64))
+
+
+def write_body(table: pa.Table, kind: BodyKind) -> bytes:
+    """A table as a body."""
+    file = io.BytesIO()
+    if kind == "csv":
+        rows = np.arange(1, table.num_rows + 1, dtype=np.int64)
+        sink = CsvSink(file, FileFormat("csv"), None, table.schema)
+        sink.write(TableBatch(Schema(columns=(), outputs=()), table, rows), None, table)
+        sink.finish()
+    elif kind == "parquet":
+        pyarrow.parquet.write_table(table, file)
+    else:
+        with pyarrow.ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table)
+    return file.getvalue()
+
+
+def _read_csv(data: bytes, schema: Schema, max_rows: int, *, has_header: bool) -> CsvBatch:
+    form = FileFormat("csv")
+    if b"\n" not in data and b"\r" not in data:
+        data += b"\n"
+    names = (
+        header_names(data[:_HEAD], form, _LABEL) if has_header else [column.name for column in schema.columns]
+    )
+    _check_width(len(names), schema)
+    aside = RowsAside(most=_MALFORMED)
+    reads, parses, converts = csv_options(names, form, aside.add, block=len(data) + 1)
+    if not has_header:
+        reads.column_names = names
+        aside.header_rows = 0
+    with explained(_LABEL, "CSV"), quiet_handler():
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(data), read_options=reads, parse_options=parses, convert_options=converts
+        )
+    check_columns(schema, pa.schema([(name, pa.null()) for name in names]), _LABEL)
+    count = table.num_rows + len(aside.rows)
+    _check_rows(count, max_rows)
+    gaps = [row.number for row in aside.rows]
+    numbers = np.setdiff1d(np.arange(1, count + 1, dtype=np.int64), gaps)
+    wanted = {column.name for column in schema.columns if column.input is not None}
+    cells = {name: table.column(name).combine_chunks() for name in names if name in wanted}
+    return CsvBatch(schema, cells, numbers, tuple(aside.rows))
+
+
+def _read_arrow(data: bytes, schema: Schema, max_rows: int, max_bytes: int) -> pa.Table:
+    del max_bytes
+    source = pa.BufferReader(data)
+    messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(data))
+    for message in messages:
+        if _is_compressed(message.type, bytes(message.metadata)):
+            raise ArgumentError("the body has compressed buffers; write the stream without compression")
+    reader = pa.ipc.open_stream(source)
+    wanted = _check_schema(reader.schema, schema)
+    parts = []
+    rows = 0
+    for part in reader:
+        rows += part.num_rows
+        _check_rows(rows, max_rows)
+        parts.append(part.select(wanted))
+    return pa.Table.from_batches(parts, pa.schema([reader.schema.field(name) for name in wanted]))
+
+
+def _read_parquet(data: bytes, schema: Schema, max_rows: int, max_bytes: int) -> pa.Table:
+    file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
+    wanted = _check_schema(file.schema_arrow, schema)
+    metadata = file.metadata
+    _check_rows(metadata.num_rows, max_rows)
+    if metadata.num_row_groups > max_rows:
+        raise ArgumentError(f"the body has {metadata.num_row_groups} row groups; write it in one")
+    unpacked = 0
+    for group in range(metadata.num_row_groups):
+        for position in range(metadata.row_group(group).num_columns):
+            chunk = metadata.row_group(group).column(position)
+            unpacked += chunk.total_uncompressed_size
+            if chunk.compression not in _CODECS:
+                raise ArgumentError(
+                    f"the body is compressed with {chunk.compression}; write it with snappy, or without"
+                )
+    if unpacked > max_bytes:
+        raise ArgumentError(f"the body is larger than {max_bytes} bytes once unpacked; send fewer rows")
+    texts = [name for name in wanted if _is_text(file.schema_arrow.field(name).type)]
+    # As a dictionary, a text that many rows share is held once.
+    file = pyarrow.parquet.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
+    return file.read(columns=wanted, use_threads=False)
+
+
+def _check_schema(found: pa.Schema, schema: Schema) -> list[str]:
+    """The names of the columns to read, whose types can be read within bounds."""
+    _check_width(len(found), schema)
+    check_columns(schema, found, _LABEL)
+    wanted = [column.name for column in schema.columns if column.input is not None]
+    for name in wanted:
+        kind = found.field(name).type
+        held = kind.value_type if pa.types.is_dictionary(kind) else kind
+        if not (_is_text(held) or pa.types.is_null(held) or pa.types.is_boolean(held) or _is_number(held)):
+            raise ArgumentError(
+                f"the column {name!r} is of type {kind}, which is not read here; cast it first"
+            )
+    return wanted
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _check_width(columns: int, schema: Schema) -> None:
+    if columns > len(schema.columns) + _EXTRA_COLUMNS:
+        raise ArgumentError(
+            f"the body has {columns} columns, the model {len(schema.columns)}; leave them out"
+        )
+
+
+def _check_rows(rows: int, most: int) -> None:
+    if rows > most:
+        cell = CellError(
+            None, None, f"at most {most:,} rows", f"{rows:,} rows", "send them in several requests"
+        )
+        raise TooManyRowsError([cell])
+
+
+def _is_compressed(kind: str, metadata: bytes) -> bool:
+    """Whether the flatbuffer of an IPC message says that its buffers are compressed.
+
+    Field 2 of `Message` is its header: a `RecordBatch`, whose field 3 is `compression`, or a `DictionaryBatch`,
+    whose field 1 is a `RecordBatch` (https://arrow.apache.org/docs/format/Columnar.html).
+    """
+    if kind not in {"record batch", "dictionary"}:
+        return False
+    try:
+        header = _field(metadata, _offset(metadata, 0), 2)
+        batch = header if kind == "record batch" or header is None else _field(metadata, header, 1)
+        return batch is None or _field(metadata, batch, 3) is not None
+    except struct.error:
+        raise ArgumentError("the body cannot be read as Arrow IPC: a message is malformed") from None
+
+
+def _offset(data: bytes, place: int) -> int:
+    """Where an offset at `place` of a flatbuffer leads to."""
+    return place + int(struct.unpack_from("<I", data, place)[0])
+
+
+def _field(data: bytes, table: int, number: int) -> int | None:
+    """Where the table in a field of the table at `table` begins; None where the field is absent."""
+    vtable = table - int(struct.unpack_from("<i", data, table)[0])
+    if vtable < 0:
+        raise struct.error
+    size = int(struct.unpack_from("<H", data, vtable)[0])
+    slot = 4 + 2 * number
+    found = int(struct.unpack_from("<H", data, vtable + slot)[0]) if slot < size else 0
+    return _offset(data, table + found) if found else None
