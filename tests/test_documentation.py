@@ -39,7 +39,7 @@ def test_the_examples_of_the_testing_page_run(tmp_path: Path, monkeypatch: pytes
     assert not list(tmp_path.iterdir())
 
 
-WORKED = ["own-code.md", "arrays.md", "store.md"]
+WORKED = ["own-code.md", "arrays.md", "store.md", "runs.md"]
 """Pages under docs/ each of whose examples runs by itself."""
 
 

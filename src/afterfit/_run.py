@@ -48,10 +48,12 @@ class Run(TrackedRun):
 def run(name: str, params: Mapping[str, Any] | None = None) -> Run:
     """Record a training run, below the nearest `.afterfit` folder or the one that AFTERFIT_STORE names.
 
-    >>> with afterfit.run("flights", params={"depth": 6}) as run:   # doctest: +SKIP
-    ...     for step in range(100):
-    ...         run.log(step, loss=..., val_loss=...)
-    ...     run.save(model, "flights.afit", X=X, y=y)
+    docs/runs.md has an example that runs::
+
+        with afterfit.run("flights", params={"depth": 6}) as run:
+            for step in range(100):
+                run.log(step, loss=..., val_loss=...)
+            run.save(model, "flights.afit", X=X, y=y)
 
     Recorded by itself: git commit and uncommitted difference, command, Python and packages, the states of the random
     generators (`random`, numpy's, torch's if it is imported), machine, duration, how it ended, and the exception. A

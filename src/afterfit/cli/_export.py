@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from afterfit.cli._sources import BundlePath
+
 if TYPE_CHECKING:
     from afterfit.bundle import Bundle
 
@@ -20,7 +22,7 @@ Examples:
   afterfit export elman.afit --format json
   afterfit export elman.afit --format json -o elman.json"""
 )
-@click.argument("bundle", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.argument("bundle", type=BundlePath())
 @click.option(
     "--format",
     "as_format",

@@ -195,8 +195,7 @@ class Run:
     def search(self, estimator: Any) -> Any:
         """A context for a search of scikit-learn: at its end, each candidate is a child run with its scores.
 
-        >>> with run.search(GridSearchCV(model, grid)) as search:   # doctest: +SKIP
-        ...     search.fit(X, y)
+        `with run.search(GridSearchCV(model, grid)) as search: search.fit(X, y)`
         """
         from afterfit.tracking._callbacks import recorded_search
 
