@@ -92,7 +92,8 @@ class Step:
 class Thresholds:
     """Where a tree model decides: `values` `[t]` compared with column `position` of `matrix` `[N, w]`.
 
-    `column`: the raw column that the compared one depends on; `verbatim`: it is compared as it was sent.
+    `column`: the raw column that the compared one depends on; `verbatim`: it is compared as it was sent. `learned`:
+    the values come from training rows, not from a parameter.
     """
 
     matrix: Var
@@ -100,6 +101,7 @@ class Thresholds:
     column: int
     verbatim: bool
     values: NDArray[np.float64]
+    learned: bool = True
 
 
 @dataclass(frozen=True)
@@ -396,12 +398,14 @@ class Context:
                 known = self.domains.get(origin.column)
                 self.domains[origin.column] = bounds if known is None else known.meet(bounds)
 
-    def note_thresholds(self, matrix: Var, X: Table, position: int, values: NDArray[np.float64]) -> None:
+    def note_thresholds(
+        self, matrix: Var, X: Table, position: int, values: NDArray[np.float64], *, learned: bool = True
+    ) -> None:
         """Say that a tree compares column `position` of `matrix`, built from `X`, with `values`."""
         origin = X.origins[position]
         if origin is not None and len(values):
             self.thresholds.append(
-                Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values))
+                Thresholds(matrix, position, origin.column, origin.verbatim, np.unique(values), learned)
             )
 
     def note_float32_sum(self, estimator: object) -> None:

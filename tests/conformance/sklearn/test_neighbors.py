@@ -85,7 +85,7 @@ def test_several_labels_a_row(agrees, agrees_on_text, wine, model, text):
 @pytest.fixture(name="agrees_on_text")
 def _agrees_on_text(tmp_path):
     def check(model, X, rows):
-        saved = afterfit.save(model, tmp_path / "m.afit", X=X)
+        saved = afterfit.save(model, tmp_path / "m.afit", X=X, raw_inputs=True)
         np.testing.assert_array_equal(saved.predict(rows), model.predict(rows))
         return saved
 

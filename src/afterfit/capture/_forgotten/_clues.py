@@ -75,7 +75,7 @@ def clues(context: Context) -> Iterator[Clue]:
                 yield _clue(type(step.estimator).__name__, memory, i, origin.column)
     halfway = not any(_splits_anywhere(step.estimator) for step in context.steps)
     for group in context.thresholds:
-        if group.verbatim:
+        if group.verbatim and group.learned:
             yield Clue("trees", "its trees split {} between", group.column, group.values, decimals=halfway)
 
 

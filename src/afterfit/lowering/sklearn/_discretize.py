@@ -63,7 +63,7 @@ def lower_binarizer(estimator: Any, X: Table, context: Context) -> Table:
     joined = X.joined()
     threshold = float(np.float32(estimator.threshold)) if array.single else float(estimator.threshold)
     for position in range(X.width):
-        context.note_thresholds(array.var, X, position, np.array([threshold]))
+        context.note_thresholds(array.var, X, position, np.array([threshold]), learned=False)
     above = op.cast(op.greater(array.var, constant(threshold)), to=np.float64)
     table = Table.of(above, X.width, joined.blocks[0].dtype, transformed(X.origins))
     return replace(table.within(0.0, 1.0), sparse=X.sparse)

@@ -95,6 +95,7 @@ def lower_radius_neighbors_regressor(estimator: Any, X: Table, context: Context)
 def lower_k_neighbors_transformer(estimator: Any, X: Table, context: Context) -> Table:
     """One column for each row kept: the distance, or 1, where it is one of the nearest, otherwise 0."""
     by_distance = estimator.mode == "distance"
+    _check_distances(estimator, context)
     neighbours = nearest_rows(estimator, X, estimator.n_neighbors + by_distance, context)
     found = neighbours.distances
     shape = op.concat(
@@ -108,10 +109,24 @@ def lower_k_neighbors_transformer(estimator: Any, X: Table, context: Context) ->
 @lowers("sklearn.neighbors.RadiusNeighborsTransformer")
 def lower_radius_neighbors_transformer(estimator: Any, X: Table, context: Context) -> Table:
     """One column for each row kept: the distance, or 1, where it lies within the radius, otherwise 0."""
+    _check_distances(estimator, context)
     distances, within = rows_within(estimator, X, context)
     if estimator.mode == "connectivity":
         return _graph_table(estimator, X, op.cast(within, to=np.float64))
     return _graph_table(estimator, X, op.where(within, distances, constant(0.0)))
+
+
+def _check_distances(estimator: Any, context: Context) -> None:
+    """Refuse distances that scikit-learn takes from products: where rows are near each other, most digits cancel."""
+    metric = estimator.effective_metric_
+    by_product = {"euclidean", "l2", "sqeuclidean", "nan_euclidean", "cosine"}
+    is_brute = estimator._fit_method == "brute"  # noqa: SLF001 - no public equivalent
+    if estimator.mode == "distance" and is_brute and metric in by_product:
+        raise context.refuse(
+            estimator,
+            f"its {metric} distances are differences of products, of which few digits are sure where rows are near",
+            "Fit it with algorithm='ball_tree', with another metric, or with mode='connectivity'",
+        )
 
 
 def _graph_table(estimator: Any, X: Table, graph: Var) -> Table:
