@@ -50,7 +50,7 @@ NEIGHBOURS = (
 NOT_ROWS = {
     "DictVectorizer": "it reads dicts, not rows of a table",
     "FeatureHasher": "it reads dicts, not rows of a table",
-    "HashingVectorizer": "it reads documents, not rows of a table; in a ColumnTransformer it is refused",
+    "HashingVectorizer": "it reads documents, not rows of a table; tests/conformance has its own",
     "KernelCenterer": "it reads a kernel between rows, not rows",
     "LabelBinarizer": "it transforms targets, not rows",
     "LabelEncoder": "it transforms targets, not rows",
