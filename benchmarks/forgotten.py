@@ -108,7 +108,7 @@ class Save:
 def findings(save: Save) -> dict[bool, list[str]] | None:
     """The evidence without (False) and with (True) `y`; None where the model is not captured at all."""
     from afterfit.capture._forgotten import check_columns, check_missing, value_findings
-    from afterfit.capture._frames import gap_of, reference_frame
+    from afterfit.capture._frames import reference_frame
     from afterfit.capture._graph import lower_model
     from afterfit.capture._reference import Reference
     from afterfit.capture._save import _check_answers, _first_output
@@ -121,7 +121,7 @@ def findings(save: Save) -> dict[bool, list[str]] | None:
         table = infer_table(save.X)
         check_columns(reference, table)
         _check_answers(reference, table, frame, _first_output(save.model))
-        lowered = lower_model(reference, table, [gap_of(frame, i) for i in range(len(table.columns))])
+        lowered = lower_model(reference, table, frame)
         check_missing(reference, lowered, table, frame)
     except ForgottenPreprocessingError as error:
         return {False: list(error.evidence), True: list(error.evidence)}
