@@ -64,7 +64,7 @@ def write_bundle(
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync_folder(target.parent)
+    sync_folder(target.parent)
 
 
 def _contents(
@@ -101,8 +101,8 @@ def _audit_own(file: BinaryIO, manifest: bytes) -> None:
         raise OSError("the file read back differs from what was written")
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself last; Windows has no such call and needs none."""
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` last; Windows has no such call and needs none."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -26,25 +26,19 @@ class Reference:
     """What the graph has to answer like: `postprocess` of `model` of `preprocess` of the rows.
 
     Answers come by the names of the graph's outputs. Warnings of the model are not shown: they were shown, or
-    not, when the person trained it, and probing it with strange rows would only add to them. `flat`: the model
-    reads the one column of the rows as a sequence.
+    not, when the person trained it, and probing it with strange rows would only add to them. `asked`: what answers,
+    the model or what stands in for it where its own methods do not take rows. `flat`: the model reads the one column
+    of the rows as a sequence, which is known once `X` is read.
     """
 
-    def __init__(
-        self, model: Any, preprocess: Any = None, postprocess: Any = None, *, flat: bool = False
-    ) -> None:
+    def __init__(self, model: Any, preprocess: Any = None, postprocess: Any = None) -> None:
         self.model = model
         adapter = find_adapter(model)
-        self._asked = model if adapter is None else adapter(model)
+        self.asked = model if adapter is None else adapter(model)
         self.preprocess: tuple[Any, ...] = _as_tuple(preprocess)
         self.postprocess = postprocess
-        self.flat = flat
+        self.flat = False
         self.classes = classes_of(postprocess)
-
-    @property
-    def asked(self) -> Any:
-        """What answers: the model, or what stands in for it where its own methods do not take rows."""
-        return self._asked
 
     def preprocessed(self, frame: Any) -> Any:
         """The rows as the model receives them."""
@@ -59,19 +53,19 @@ class Reference:
         with quiet():
             received = self.preprocessed(frame)
             if self.classes is not None:
-                values = np.asarray(self._asked.predict(received))
+                values = np.asarray(self.asked.predict(received))
                 return {name: answer_in_memory(name, values, self.classes) for name in outputs}
             return {name: self._output(name, received) for name in outputs}
 
     def _output(self, name: str, received: Any) -> NDArray[Any]:
         if name == "probabilities":
-            return np.asarray(self._asked.predict_proba(received), dtype=np.float64)
+            return np.asarray(self.asked.predict_proba(received), dtype=np.float64)
         if name == "scores":
-            return np.asarray(self._asked.decision_function(received), dtype=np.float64)
+            return np.asarray(self.asked.decision_function(received), dtype=np.float64)
         if name == "transformed":
-            table = dense(self._asked.transform(received))
+            table = dense(self.asked.transform(received))
             return table.astype(np.float64) if table.dtype == np.bool_ else table
-        prediction = np.asarray(self._asked.predict(received))
+        prediction = np.asarray(self.asked.predict(received))
         if self.postprocess is None:
             return prediction
         inverted = np.asarray(self.postprocess.inverse_transform(prediction.reshape(len(prediction), -1)))

@@ -85,9 +85,9 @@ def save(
     `X`: raw rows, as users will send them, before any preprocessing; the training rows, ideally: a DataFrame
     (pandas, polars), a pyarrow table, a 2-D array or a list of dicts; for a model that reads texts, a list of str, a
     Series or a 1-D array; for a network also an array of more dimensions, a dict of names and arrays, or a list of
-    arrays. All rows up to 100,000 are replayed, and of
-    a larger `X` 100,000 evenly spread ones; so are golden rows made from them: ordinary rows, missing values,
-    unknown categories, minimum, maximum and beyond both, both sides of tree thresholds.
+    arrays. All rows up to 100,000 are replayed, and of a larger `X` 100,000 evenly spread ones; so are golden rows
+    made from them: ordinary rows, missing values, unknown categories, minimum, maximum and beyond both, both sides
+    of tree thresholds.
     `y`: the targets of `X`; with them, more of what preprocessing was forgotten is found out.
     `preprocess`: the fitted transformer, or the list of them, that was applied by hand before the model.
     `postprocess`: a fitted target scaler whose inverse turns the answer back into the user's units; or, for a network
@@ -135,19 +135,18 @@ def save(
         graph = lowered.graph()
         proof = _prove(Replay(reference, lowered, schema, graph), frame, table, packed, progress)
         progress.begin("writing the bundle")
+        lineage = Lineage(
+            data_sha256=fingerprint(packed), data_rows=table.rows, saved_by=f"afterfit {__version__}"
+        )
         manifest = Manifest(
             format=FORMAT_VERSION,
             name=name or target.stem,
             description=description,
             task=_task(lowered),
             framework=framework_of(model),
-            entry_points={
-                _METHODS[output.name]: output.name for output in schema.outputs if output.name in _METHODS
-            },
+            entry_points=_entry_points(schema),
             files={},
-            lineage=Lineage(
-                data_sha256=fingerprint(packed), data_rows=table.rows, saved_by=f"afterfit {__version__}"
-            ),
+            lineage=lineage,
             parity=proof.parity,
         )
         parts = [step.estimator for step in lowered.context.steps]
@@ -318,6 +317,10 @@ def _task(lowered: LoweredModel) -> Task:
     if isinstance(lowered.lowered, Classification | Labels):
         return "classification"
     return "regression" if isinstance(lowered.lowered, Regression) else "transformation"
+
+
+def _entry_points(schema: Schema) -> dict[str, str]:
+    return {_METHODS[output.name]: output.name for output in schema.outputs if output.name in _METHODS}
 
 
 def _write(

@@ -79,6 +79,10 @@ class GraphSession:
         except refusals as error:
             raise BundleError(f"ONNX Runtime {onnxruntime.__version__} refuses the graph: {error}") from error
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+        shapes = [node.shape[1:] for node in self._session.get_inputs()]
+        # Where every size is known, the rows of one call need not be asked for theirs; 0 where one is open.
+        fixed = all(isinstance(size, int) for shape in shapes for size in shape)
+        self._rows_of_a_call = _rows_of_a_call(8 * sum(map(math.prod, shapes))) if fixed else 0
         self.threads = threads or available_cores()
         self._pool: ThreadPoolExecutor | None = None
         self._texts = TextInputs(analyzed, CHUNK_ROWS) if analyzed else None
@@ -89,6 +93,8 @@ class GraphSession:
         Rows whose open sizes differ cannot be in one run: those that agree run together.
         """
         names = list(outputs)
+        if self._rows_of_a_call and len(next(iter(packed.values()))) <= self._rows_of_a_call:
+            return dict(zip(names, self._session.run(names, packed), strict=True))
         if any(map(is_ragged, packed.values())):
             return self._run_groups(packed, names)
         order: list[np.ndarray[Any, np.dtype[np.intp]]] = []
@@ -153,7 +159,7 @@ class GraphSession:
 def _cut(packed: Packed) -> Iterator[Packed]:
     """The rows in chunks of `CHUNK_ROWS`, or of `CHUNK_BYTES`; at least one, even of no rows."""
     rows = next(iter(packed.values())).shape[0]
-    size = _chunk_rows(packed)
+    size = _rows_of_a_call(sum(array.itemsize * math.prod(array.shape[1:]) for array in packed.values()))
     if rows <= size:
         yield packed
         return
@@ -161,7 +167,6 @@ def _cut(packed: Packed) -> Iterator[Packed]:
         yield {name: array[start : start + size] for name, array in packed.items()}
 
 
-def _chunk_rows(packed: Packed) -> int:
-    """The rows of one call."""
-    row: int = sum(array.itemsize * math.prod(array.shape[1:]) for array in packed.values())
+def _rows_of_a_call(row: int) -> int:
+    """How many rows of `row` bytes each make one call."""
     return min(CHUNK_ROWS, max(1, CHUNK_BYTES // max(row, 1)))

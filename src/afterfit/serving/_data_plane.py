@@ -66,7 +66,13 @@ class ServedModel:
     """One version of a model, the queue before it, and what its rows are held to."""
 
     def __init__(
-        self, model: Model, batcher: Batcher, policy: Policy, max_rows: int, meter: ModelMeter | None
+        self,
+        model: Model,
+        batcher: Batcher,
+        unusual: UnusualValues,
+        policy: Policy,
+        max_rows: int,
+        meter: ModelMeter | None,
     ) -> None:
         self.model = model
         self.batcher = batcher
@@ -74,7 +80,7 @@ class ServedModel:
         self.meter = meter
         self._max_rows = max_rows
         self._decode_json = model.decoder.decode_json
-        self._unusual = UnusualValues(model.schema)
+        self._unusual = unusual
 
     def decode_json(self, body: bytes) -> Packed:
         """The packed rows of a JSON body. Raises SchemaError for rows that do not fit."""
@@ -202,7 +208,7 @@ class DataPlane:
                 served.meter.waiting.set(served.batcher.waiting_rows)
 
     def _serve(self, model: Model) -> ServedModel:
-        look = self.policy.unusual == "warn"
+        unusual = UnusualValues(model.schema)
         meter = None
         if self.meter is not None:
             names = [column.name for column in model.schema.columns]
@@ -210,13 +216,13 @@ class DataPlane:
         batcher = Batcher(
             model.run,
             executor=self._executor,
-            inspect=UnusualValues(model.schema).is_any if look else None,
+            inspect=unusual.is_any if self.policy.unusual == "warn" else None,
             max_waiting_rows=self.limits.max_waiting_rows,
             inline_rows=INLINE_ROWS,
             latency_target=self.policy.latency_target,
             meter=meter,
         )
-        return ServedModel(model, batcher, self.policy, self.limits.max_rows, meter)
+        return ServedModel(model, batcher, unusual, self.policy, self.limits.max_rows, meter)
 
     def _all(self) -> list[ServedModel]:
         return [served for of_name in self.versions.values() for served in of_name.values()]
