@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -182,10 +183,12 @@ def make_app(
     policy: Policy | None = None,
     gate: Any = None,
     observer: Any = None,
+    meter: Any = None,
+    more: Callable[[DataPlane], list[Any]] = lambda plane: [],
 ) -> Application:
     app = Application(
-        lambda: DataPlane(models, limits, policy),
-        every_contract,
+        lambda: DataPlane(models, limits, policy, meter),
+        lambda plane: [*every_contract(plane), *more(plane)],
         gate=gate,
         observer=observer,
     )

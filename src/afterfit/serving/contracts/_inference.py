@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from afterfit.errors import SchemaError
-from afterfit.serving._exchange import JSON, HttpError, Response, printable
+from afterfit.serving._exchange import JSON, NOSNIFF, HttpError, Response, printable
 from afterfit.serving.contracts._rows import TableReader, answer_array, encode, parse_object
 from afterfit.serving.contracts._tensors import (
     ACCEPTED,
@@ -197,9 +197,9 @@ class Inference:
             if warnings:
                 content["parameters"] = {"warnings": printable("\n".join(map(str, warnings)))}
         body = encode(content)
-        head = [JSON]
+        head = [JSON, NOSNIFF]
         if binary:
-            head = [_BINARY, (HEADER_LENGTH, b"%d" % len(body))]
+            head = [_BINARY, NOSNIFF, (HEADER_LENGTH, b"%d" % len(body))]
             body = b"".join([body, *binary])
         return compressed(body, head, self._encoding)
 

@@ -54,13 +54,13 @@ class NativeContract:
         """`/predict` where there is one model, `/models/{name}/predict` for each, and what describes them."""
         served = self._plane.models
         routes = [
-            get("/health/live", Response(encode({"status": "live"}))),
-            get("/health/ready", Response(encode({"status": "ready", "models": sorted(served)}))),
+            get("/health/live", Response(encode({"status": "live"})), "public"),
+            get("/health/ready", Response(encode({"status": "ready"})), "public"),
             get("/models", Response(encode({"models": [_summary(one.model) for one in served.values()]}))),
             get("/openapi.json", Response(encode(openapi([one.model for one in served.values()])))),
         ]
         page = _page()
-        routes += [Route("/", "GET", _page_or_alive(page)), get("/docs", page)]
+        routes += [Route("/", "GET", _page_or_alive(page), access="public"), get("/docs", page, "public")]
         for name, versions in self._plane.versions.items():
             for version, one in versions.items():
                 routes += self._model_routes(f"/models/{name}/versions/{version}", one)
