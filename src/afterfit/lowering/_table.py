@@ -42,6 +42,8 @@ class Origin:
     verbatim: bool
     replaced: tuple[Any, ...] = ()
     """Raw values that an imputer replaced on the way: the model answers for them, though no category."""
+    filled: bool = False
+    """An imputer took the missing values away, so that what follows never sees one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,8 +24,13 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     StackingClassifier,
 )
+from sklearn.experimental import (
+    enable_halving_search_cv,  # noqa: F401 - whether scikit-learn lists these must not hang on another test
+    enable_iterative_imputer,  # noqa: F401
+)
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.impute import IterativeImputer
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -64,6 +69,7 @@ ESTIMATORS: dict[str, Callable[[], Any]] = {
     "search": lambda: GridSearchCV(LogisticRegression(max_iter=500), {"C": [0.1, 1.0]}, cv=2),
     "process": lambda: GaussianProcessRegressor(RBF() + WhiteKernel(), random_state=0),
     "linear by steps": lambda: SGDClassifier(random_state=0),
+    "imputer": lambda: make_pipeline(IterativeImputer(max_iter=2), LogisticRegression(max_iter=500)),
     "network": lambda: MLPClassifier((4,), max_iter=400, tol=1e-2, random_state=0),
     "pipeline": lambda: make_pipeline(
         make_column_transformer((SplineTransformer(), [0]), (FunctionTransformer(np.log1p), [1])),
@@ -325,7 +331,7 @@ def test_every_estimator_of_scikit_learn_is_read(tmp_path: Path):
         for name, kind in all_estimators():
             for fitted in _fitted(kind, generator._construct_instances, rows):
                 expected = fitted.predict(rows) if hasattr(fitted, "predict") else None
-                for content in (pickle.dumps(fitted, 2), pickle.dumps(fitted, 5)):
+                for content in (pickle.dumps(fitted, 0), pickle.dumps(fitted, 2), pickle.dumps(fitted, 5)):
                     again, _ = read(content, tmp_path)
                     if expected is not None and not name.startswith("Dummy"):
                         # Arrays that are laid out otherwise are added up in another order.

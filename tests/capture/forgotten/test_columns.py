@@ -74,6 +74,8 @@ def test_missing_values_that_the_trees_never_saw(raw, target, refusal, saved):
     error = refusal(HistGradientBoostingRegressor(max_iter=8).fit(filled, target), gaps)
     assert "send a missing value where most rows went" in error.evidence[0]
     assert saved(HistGradientBoostingRegressor(max_iter=8).fit(gaps, target), gaps).verify().ok
+    whole = make_pipeline(SimpleImputer(strategy="median"), HistGradientBoostingRegressor(max_iter=8))
+    assert saved(whole.fit(gaps, target), gaps).verify().ok
 
 
 @pytest.mark.parametrize("make", [OneHotEncoder, OrdinalEncoder], ids=["one-hot", "ordinal"])

@@ -111,6 +111,9 @@ _MADE = {
 }
 """Classes of SciPy that a pickle makes instances of."""
 
+_RECORDS = {"sklearn.impute._iterative": {"_ImputerTriplet"}}
+"""Named tuples of scikit-learn, which estimators keep instances of."""
+
 _CALLED = frozenset({"sklearn._loss._loss", "sklearn.linear_model._sgd_fast"})
 """Modules of compiled losses, which are made from their parameters, as is `sklearn.tree._tree.Tree`."""
 
@@ -230,7 +233,7 @@ def _sklearn(module: str, name: str) -> Allowed | None:
     # A class is taken where it is defined, so that nothing is reached through a module that imports it.
     if not isinstance(value, type) or value.__module__ != module or value.__name__ != name:
         return None
-    if module in _HELPERS or is_estimator(value):
+    if module in _HELPERS or name in _RECORDS.get(module, ()) or is_estimator(value):
         called = module in _CALLED or (module, name) == ("sklearn.tree._tree", "Tree")
         return Allowed(value, callable=called, newable=True)
     return None

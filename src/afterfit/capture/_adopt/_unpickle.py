@@ -182,11 +182,13 @@ class Unpickler(pickle._Unpickler):  # noqa: SLF001 - the reader that shows each
         """What `copyreg._reconstructor` does for a class whose base is `object`, in old protocols."""
         if (
             len(arguments) != 3
-            or arguments[1] not in (object, dict, list)
+            or arguments[1] not in (object, dict, list, tuple)
             or not isinstance(arguments[0], type)
         ):
             raise self._refuse("an instance of a class over another")
         kind, base, state = arguments
+        if base is tuple:
+            return self._new(kind, state, {})
         made = self._new(kind, (), {})
         if base is dict and isinstance(made, dict) and type(state) is dict:
             dict.update(made, state)

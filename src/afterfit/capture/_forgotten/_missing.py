@@ -33,7 +33,9 @@ def missing_findings(context: Context, rows: Rows) -> list[Finding]:
             continue
         splits = _splits(step.estimator)
         for i, origin in enumerate(step.received.origins):
-            column = rows[origin.column] if origin is not None and origin.verbatim else None
+            if origin is None or not origin.verbatim or origin.filled:
+                continue
+            column = rows[origin.column]
             if column is None:
                 continue
             gaps = np.isnan(column.values)

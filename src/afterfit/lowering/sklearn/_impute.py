@@ -72,10 +72,10 @@ def _fill(estimator: Any, block: Block, statistics: Any, context: Context) -> Bl
 
 
 def _imputed(estimator: Any, origins: Sequence[Origin | None]) -> list[Origin | None]:
-    """Values stay the raw ones, but for a raw value such as -1 or "?" that stood for a missing one."""
+    """Values stay the raw ones, but for missing ones and for a raw value such as -1 or "?" that stood for one."""
     value = estimator.missing_values
     if is_missing(value):
-        return list(origins)
+        return [origin and replace(origin, filled=True) for origin in origins]
     value = value.item() if isinstance(value, np.generic) else value
     return [origin and replace(origin, replaced=(*origin.replaced, value)) for origin in origins]
 
