@@ -16,7 +16,9 @@ from afterfit.serving._security import KeyLimits, create_key, make_gate
 class Guarded:
     """An application with every contract, its gate, and how to call it."""
 
-    def __init__(self, tools, folder, protection, *, is_local=True, workers=1, app=None, models=None, **options):
+    def __init__(
+        self, tools, folder, protection, *, is_local=True, workers=1, app=None, models=None, **options
+    ):
         self.tools = tools
         self.folder = folder / "counts"
         self.folder.mkdir(exist_ok=True)
@@ -24,13 +26,17 @@ class Guarded:
         self.gate = make_gate(
             protection, is_local=is_local, board=self.meter.board, folder=self.folder, workers=workers
         )
-        self.app = tools.make_app(*(models or [tools.SpyModel()]), gate=self.gate, meter=self.meter, **options)
+        self.app = tools.make_app(
+            *(models or [tools.SpyModel()]), gate=self.gate, meter=self.meter, **options
+        )
 
     def send(self, method, path, body=b"", key=None, headers=(), *, how="authorization"):
         sent = [(b"content-type", b"application/json"), *headers]
         if key is not None:
             sent.append(
-                (b"authorization", b"Bearer " + key.encode()) if how == "authorization" else (b"x-api-key", key.encode())
+                (b"authorization", b"Bearer " + key.encode())
+                if how == "authorization"
+                else (b"x-api-key", key.encode())
             )
         return asyncio.run(self.tools.call(self.app, method, path, body, sent))
 
@@ -43,6 +49,8 @@ class Guarded:
 
     def close(self):
         self.app.stop()
+        self.gate.close()
+        self.meter.board.close()
 
 
 @pytest.fixture

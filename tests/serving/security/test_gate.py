@@ -162,7 +162,12 @@ def test_a_server_without_keys_answers_only_to_names_of_its_own(guard, host, all
 
 def test_the_name_of_the_key_is_left_in_the_state(guard, keyring, tools):
     guarded = guard(keys=str(keyring.path))
-    scope = {"type": "http", "method": "GET", "path": "/models", "headers": [(b"x-api-key", keyring.pull.encode())]}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/models",
+        "headers": [(b"x-api-key", keyring.pull.encode())],
+    }
     assert guarded.gate.admit(scope, None) is None
     assert scope["state"]["key"] == "pull-key"
     guarded.gate.leave(scope)

@@ -119,7 +119,12 @@ def test_a_request_that_is_cancelled_is_not_under_way(guard, keyring, limited_ke
         async def receive():
             return await asyncio.Event().wait()
 
-        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [(b"x-api-key", key.encode())]}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": "/predict",
+            "headers": [(b"x-api-key", key.encode())],
+        }
         task = asyncio.create_task(guarded.app(scope, receive, None))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -156,7 +161,9 @@ def test_a_day_ends_at_midnight_in_utc(tmp_path, clock):
 
 
 def _enter_many(folder, barrier, results):
-    account = Ledger(folder, 3).account(b"k" * 32, KeyLimits(requests_per_day=1000, requests_per_second=1e-6, burst=700))
+    account = Ledger(folder, 3).account(
+        b"k" * 32, KeyLimits(requests_per_day=1000, requests_per_second=1e-6, burst=700)
+    )
     barrier.wait()
     results.put(sum(account.enter() is None for _ in range(500)))
 

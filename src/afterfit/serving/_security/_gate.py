@@ -208,11 +208,12 @@ class KeyGate:
 
     def leave(self, scope: Scope) -> None:
         """Count that a request has ended, whatever became of it."""
-        state = scope.get("state")
-        if state:
-            caller = state.pop("afterfit.under_way", None)
-            if caller is not None:
-                caller.account.leave()
+        if CALLER.get() is None:
+            return
+        CALLER.set(None)
+        caller = scope["state"].pop("afterfit.under_way", None)
+        if caller is not None:
+            caller.account.leave()
 
     def _identify(self, headers: Iterable[tuple[bytes, bytes]]) -> KeyCaller | Problem | None:
         """Whose key a request has, why that is none, or None where it has no key."""
@@ -283,6 +284,10 @@ class KeyGate:
         beside = self._kept.with_name(f"{self._kept.name}.{id(self)}")
         beside.write_bytes(Path(path).read_bytes())
         beside.replace(self._kept)
+
+    def close(self) -> None:
+        """Let go of the files that the workers share."""
+        self._ledger.close()
 
     async def follow(self) -> None:
         """Read the file of keys again whenever it changes, until cancelled."""

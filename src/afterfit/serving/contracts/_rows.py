@@ -151,7 +151,9 @@ def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         raise HttpError(
-            400, "repeated-key", "An object in the body has a key twice, which could mean either; send each once."
+            400,
+            "repeated-key",
+            "An object in the body has a key twice, which could mean either; send each once.",
         )
     return found
 
