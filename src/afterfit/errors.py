@@ -192,7 +192,7 @@ class AuditError(BundleError):
 
 
 class LimitExceededError(AfterfitError):
-    """A caller that has used up what it may ask for now. `limit` names which limit; `seconds` until it may ask again."""
+    """A caller that has used up what it may ask for now. `limit` names which limit; it may ask again in `seconds`."""
 
     def __init__(self, limit: str, message: str, seconds: float) -> None:
         self.limit = limit

@@ -162,6 +162,9 @@ async def call(
     assert not end.get("more_body")
     if method == "HEAD":
         assert end["body"] == b""
+    elif start["status"] == 204:
+        assert b"content-length" not in found
+        assert end["body"] == b""
     else:
         assert int(found[b"content-length"]) == len(end["body"])
     return Reply(start["status"], found, end["body"])

@@ -162,7 +162,7 @@ def _may_repeat_a_key(body: bytes, value: object) -> bool:
     """Whether an object in `body` may have a key twice, of which `value`, what was read of it, has the last.
 
     Each pair has one colon, so where the pairs of the value are as many as the colons of the body none was lost.
-    Colons in texts are counted only where that is not so, and it is left open what escapes stand for.
+    Colons in texts are counted only where that is not so, and nothing is said where escapes may stand for some.
     """
     left = body.count(b":")
     level: list[Any] = [value]
@@ -175,7 +175,7 @@ def _may_repeat_a_key(body: bytes, value: object) -> bool:
             elif type(one) is list:
                 nested += one
         level = nested
-    return left > 0 and left != _colons_in_texts(value)
+    return left > 0 and (b"\\" in body or left != _colons_in_texts(value))
 
 
 def _colons_in_texts(value: object) -> int:
