@@ -168,7 +168,6 @@ class KeyGate:
         """Why the request is not let in, or None where it is."""
         access: Access = "predict" if route is None else route.access
         if access == "public":
-            CALLER.set(None)
             return None
         why = _NO_KEY
         if self._callers:
@@ -183,7 +182,6 @@ class KeyGate:
             return self._refuse(why)
         if self._local_only and not self._is_local(scope["headers"]):
             return self._refuse(_FOREIGN_HOST)
-        CALLER.set(None)
         return None
 
     def _admit_caller(self, scope: Scope, route: Route | None, caller: KeyCaller) -> Problem | None:
