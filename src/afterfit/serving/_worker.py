@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
-from afterfit.serving._security import CrossOrigin, Protection, make_gate
+from afterfit.serving._security import CrossOrigin, Protection, drop_unread, make_gate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -125,11 +125,17 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
     )
 
     async def meanwhile() -> None:
-        await asyncio.gather(watcher.run(), gate.follow())
+        await asyncio.gather(watcher.run(), gate.follow(), _drop_unread(settings.limits.client_seconds))
 
     application = Application(open_plane, contracts, gate=gate, observer=meter, meanwhile=meanwhile)
     origins = settings.protection.origins
     return CrossOrigin(application, origins) if origins else application
+
+
+async def _drop_unread(seconds: float) -> None:
+    """The socket is opened a moment after the application has started."""
+    while sys.platform == "linux" and not drop_unread(seconds):
+        await asyncio.sleep(0.05)
 
 
 def _settle_memory() -> None:

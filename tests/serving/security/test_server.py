@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import ssl
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 import httpx
 import pytest
@@ -138,6 +139,27 @@ def test_slow_clients_are_answered_and_closed(server, made, sent, status):
     assert received.partition(b" ")[2][:3] == status
     if status:
         assert b"content-length" in received
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's time-out for unread data is Linux's")
+def test_a_client_that_reads_no_answer_is_closed(server, made):
+    host, port = server[0].removeprefix("http://").split(":")
+    example = httpx.get(f"{server[0]}/models/toy", headers=bearer(made["predict"])).json()["example"]
+    body = json.dumps({"rows": example["rows"] * 5000}).encode()
+    head = f"authorization: Bearer {made['predict']}\r\ncontent-type: application/json\r\n"
+    request = (
+        f"POST /predict HTTP/1.1\r\nhost: x\r\n{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    )
+    with socket.socket() as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        opened.connect((host, int(port)))
+        opened.settimeout(1)
+        with suppress(OSError):
+            while True:
+                opened.sendall(request)
+        ended = select.poll()
+        ended.register(opened, 0)
+        assert ended.poll(60_000), "the connection is still open"
 
 
 def test_connections_that_say_nothing_do_not_keep_others_out(server, made):

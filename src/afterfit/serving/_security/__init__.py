@@ -10,6 +10,7 @@ from afterfit.serving._security._keys import (
     read_keys,
     revoke_key,
 )
+from afterfit.serving._security._listeners import drop_unread
 from afterfit.serving._security._protection import Protection, check_protection, is_loopback
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Scope",
     "check_protection",
     "create_key",
+    "drop_unread",
     "is_loopback",
     "make_gate",
     "read_keys",
