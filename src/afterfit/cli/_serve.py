@@ -152,6 +152,12 @@ def serve(
     asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
     for note in asked.notes:
         click.echo(note, err=True)
+    if asked.insecure and keys is None:
+        click.echo(
+            "No key is asked for, since the platform that starts a container checks who calls; AFTERFIT_KEYS names a "
+            "file of keys.",
+            err=True,
+        )
 
     run(
         asked.paths,
