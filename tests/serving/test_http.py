@@ -180,9 +180,16 @@ def test_a_body_that_never_ends_times_out(tools, begun):
             sent.append(message)
 
         scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
-        await asyncio.wait_for(asyncio.create_task(app(scope, receive, send)), timeout=20)
+
+        async def answer():
+            await app(scope, receive, send)
+            return asyncio.current_task().cancelling()
+
+        done, _ = await asyncio.wait({asyncio.create_task(answer())}, timeout=20)
+        assert [task.result() for task in done] == [0], (
+            "it took no time-out, or its task is still being cancelled"
+        )
         assert sent[0]["status"] == 408
-        assert asyncio.current_task().cancelling() == 0
 
     asyncio.run(main())
     assert app._plane._held_bytes == 0

@@ -31,28 +31,24 @@ _file_option: Callable[[Any], Any] = click.option(
 )
 
 
-class _Expiry(click.ParamType):
-    """A day, a moment, or how long from now."""
-
-    name = "when"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Read it as a moment in UTC."""
-        if isinstance(value, dt.datetime):
-            return value
-        length = re.fullmatch(r"(\d{1,6})([mhdw])", value)
-        if length is not None:
-            span = dt.timedelta(**{_UNITS[length[2]]: int(length[1])})
-            if span.days > _FOREVER:
-                self.fail(f"{value!r} is longer than a hundred years; leave it out", param, ctx)
-            return dt.datetime.now(dt.UTC).replace(microsecond=0) + span
-        try:
-            moment = dt.datetime.fromisoformat(value)
-        except ValueError:
-            self.fail(
-                f"{printable(value)!r} is no moment; say 90d, 12h, 2027-01-31 or 2027-01-31T12:00", param, ctx
-            )
-        return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
+def _read_end(ctx: click.Context, param: click.Parameter, value: str | None) -> dt.datetime | None:
+    """A day, a moment, or how long from now, as a moment in UTC."""
+    del ctx, param
+    if value is None:
+        return None
+    length = re.fullmatch(r"(\d{1,6})([mhdw])", value)
+    if length is not None:
+        span = dt.timedelta(**{_UNITS[length[2]]: int(length[1])})
+        if span.days > _FOREVER:
+            raise click.BadParameter(f"{value!r} is longer than a hundred years; leave it out")
+        return dt.datetime.now(dt.UTC).replace(microsecond=0) + span
+    try:
+        moment = dt.datetime.fromisoformat(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{printable(value)!r} is no moment; say 90d, 12h, 2027-01-31 or 2027-01-31T12:00"
+        ) from None
+    return moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment
 
 
 @click.group(
@@ -88,7 +84,10 @@ Examples:
     help="predict: ask models. pull: download bundles (/store). admin: everything, metrics and loading included.",
 )
 @click.option(
-    "--expires", type=_Expiry(), metavar="WHEN", help="When it ends: 90d, 12h, 2027-01-31. Never otherwise."
+    "--expires",
+    callback=_read_end,
+    metavar="WHEN",
+    help="When it ends: 90d, 12h, 2027-01-31. Never otherwise.",
 )
 @click.option("--rate", type=click.FloatRange(0, min_open=True), metavar="N", help="Requests a second.")
 @click.option(

@@ -9,19 +9,19 @@ import ipaddress
 import logging
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from afterfit.errors import ArgumentError, LimitExceededError
 from afterfit.serving._callers import CALLER
 from afterfit.serving._exchange import Problem, limited
-from afterfit.serving._security._keys import digest_of, read_keys
+from afterfit.serving._security._keys import digest_of, read_keys, write_keys
 from afterfit.serving._security._ledger import Ledger
 from afterfit.serving._security._steps import Steps
 from afterfit.serving._swap import LOOK_SECONDS, stamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from afterfit.schema import Packed
     from afterfit.serving._board import Board, Counter
@@ -172,7 +172,7 @@ class KeyGate:
         why = _NO_KEY
         if self._callers:
             found = self._identify(scope["headers"])
-            if type(found) is KeyCaller:
+            if isinstance(found, KeyCaller):
                 return self._admit_caller(scope, route, found)
             if found is not None:
                 why = found
@@ -275,13 +275,8 @@ class KeyGate:
                 raise
             _log.error("the keys known so far are used: %s", error)
             return read_keys(self._kept)
-        self._keep(path)
+        write_keys(self._kept, keys)
         return keys
-
-    def _keep(self, path: str) -> None:
-        beside = self._kept.with_name(f"{self._kept.name}.{id(self)}")
-        beside.write_bytes(Path(path).read_bytes())
-        beside.replace(self._kept)
 
     def close(self) -> None:
         """Let go of the files that the workers share."""
@@ -304,7 +299,7 @@ class KeyGate:
         try:
             keys = await asyncio.to_thread(read_keys, self._path)
             self.use(keys)
-            await asyncio.to_thread(self._keep, self._path)
+            await asyncio.to_thread(write_keys, self._kept, keys)
         except (ArgumentError, OSError) as error:
             _log.error("the keys were not read anew, and those known so far are used: %s", error)
             return

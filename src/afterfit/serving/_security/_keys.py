@@ -161,7 +161,7 @@ def create_key(
         keys = read_keys(path) if Path(path).exists() else []
         if any(other.name == name for other in keys):
             raise ArgumentError(f"{path} has a key {name!r} already; revoke it first, or choose another name")
-        _write(Path(path), [*keys, key])
+        write_keys(Path(path), [*keys, key])
     return secret, key
 
 
@@ -176,7 +176,7 @@ def revoke_key(path: str | os.PathLike[str], name: str) -> Key:
         if not found:
             names = ", ".join(key.name for key in keys[:20]) or "none"
             raise ArgumentError(f"{path} has no key {name[:100]!r}; it has {names}")
-        _write(Path(path), [key for key in keys if key.name != name])
+        write_keys(Path(path), [key for key in keys if key.name != name])
     return found[0]
 
 
@@ -199,8 +199,8 @@ def _changing(path: Path) -> Iterator[None]:
         raise ArgumentError(f"{path} cannot be written: {error.strerror}") from None
 
 
-def _write(path: Path, keys: list[Key]) -> None:
-    """Replace the file at once, so that nobody reads half of it."""
+def write_keys(path: Path, keys: list[Key]) -> None:
+    """Replace the file at once, so that nobody reads half of it; its rights stay, and are its owner's alone if new."""
     content = msgspec.json.format(msgspec.json.encode(_File(1, keys)), indent=2) + b"\n"
     # Through a link, such as those of mounted secrets, the file itself is replaced.
     target = path.resolve()

@@ -38,6 +38,9 @@ PACKED: dict[str, InputName] = {"number": "number", "text": "text", "integer": "
 HEADER_LENGTH = b"inference-header-content-length"
 _BINARY = (b"content-type", b"application/octet-stream")
 
+_MISTAKES = 1_000
+"""Mistakes after which reading stops: many small tensors could each have one."""
+
 _COMPRESSED = 1_400
 """Bytes: a shorter answer fits one packet as it is."""
 
@@ -85,6 +88,8 @@ class Inference:
                 self._read(columns, tensor, (name, datatype, shape), data)
             except SchemaError as error:
                 errors += error.errors
+                if len(errors) >= _MISTAKES:
+                    raise SchemaError(errors[:_MISTAKES], truncated=True) from None
         if taken < len(self._binary):
             raise _malformed("more bytes follow the JSON than the inputs account for")
         if errors:

@@ -165,28 +165,32 @@ def _may_repeat_a_key(body: bytes, value: object) -> bool:
     Colons in texts are counted only where that is not so, and nothing is said where escapes may stand for some.
     """
     left = body.count(b":")
+    in_texts = 0
     level: list[Any] = [value]
     while left and level:
         nested: list[Any] = []
         for one in level:
-            if type(one) is dict:
+            kind = type(one)
+            if kind is dict:
                 left -= len(one)
                 nested += one.values()
-            elif type(one) is list:
+            elif kind is list:
                 nested += one
+            elif kind is str and ":" in one:
+                in_texts += one.count(":")
         level = nested
-    return left > 0 and (b"\\" in body or left != _colons_in_texts(value))
+    if not left:
+        return False
+    return b"\\" in body or (left != in_texts and left != in_texts + _colons_in_keys(value))
 
 
-def _colons_in_texts(value: object) -> int:
+def _colons_in_keys(value: object) -> int:
     colons = 0
     level: list[Any] = [value]
     while level:
         nested: list[Any] = []
         for one in level:
-            if type(one) is str:
-                colons += one.count(":")
-            elif type(one) is dict:
+            if type(one) is dict:
                 colons += sum(key.count(":") for key in one)
                 nested += one.values()
             elif type(one) is list:
