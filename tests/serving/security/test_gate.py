@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import shutil
 
 import pytest
+from tests.serving.test_fuzz import KNOWN, make_request
 
+from afterfit.serving import Limits
 from afterfit.serving._security import create_key, revoke_key
 
 
@@ -181,3 +184,38 @@ def test_no_answer_and_no_log_repeats_a_key(guard, keyring, tools, caplog):
             assert key.encode() not in reply.body + b"".join(reply.headers.values())
     assert "afit_" not in caplog.text
     assert "afit_" not in json.dumps([one.read_bytes().decode("latin-1") for one in guarded.folder.iterdir()])
+
+
+def test_hostile_requests_at_the_gate(guard, keyring, tools, limited_key, caplog):
+    """Whatever comes with whatever for a key: one well-formed answer, no 500, and nothing left counted as under way."""
+    key = limited_key(concurrent=5, requests_per_second=50, burst=200).encode()
+    guarded = guard(keys=str(keyring.path), limits=Limits(max_body=4000, max_rows=20))
+    credentials = [
+        [],
+        *[
+            [(b"authorization", b"Bearer " + one)]
+            for one in (key, key, keyring.predict.encode(), b"\xff\x00", b"")
+        ],
+        *[[(b"x-api-key", one)] for one in (key, keyring.admin.encode(), b"x" * 9000)],
+        [(b"authorization", b"Digest x"), (b"x-api-key", key)],
+        [(b"authorization", b"Bearer " + key), (b"x-api-key", b"other")],
+    ]
+    rng = random.Random(17)
+    seen = {}
+
+    async def one():
+        method, path, body, headers = make_request(rng)
+        reply = await tools.call(guarded.app, method, path, body, headers + rng.choice(credentials))
+        if reply is not None:
+            seen[reply.status] = seen.get(reply.status, 0) + 1
+            assert reply.status in KNOWN | {401, 403, 429}, reply
+
+    async def main():
+        for _ in range(100):
+            await asyncio.gather(*[one() for _ in range(20)])
+
+    asyncio.run(main())
+    assert caplog.records == []
+    assert min(seen[200], seen[401], seen[429]) >= 20, seen
+    account = next(one for one in guarded.gate._callers.values() if one.key.name == "limited").account
+    assert account._under_way() == 0

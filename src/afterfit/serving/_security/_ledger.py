@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from afterfit.errors import ArgumentError, LimitExceededError
+from afterfit.serving._board import _is_alive
 
 if sys.platform != "win32":
     import fcntl
@@ -203,13 +204,3 @@ class Account:
             process = int(self._numbers[at])
             if process and process != self._process and not _is_alive(process):
                 self._numbers[at] = self._numbers[at + 1] = 0
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
