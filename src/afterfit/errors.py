@@ -16,6 +16,7 @@ The tree::
     ├── StoreError                      a store that is not there, cannot be used, or holds what is damaged
     │   ├── UnknownReferenceError       a name, version or alias that the store does not have
     │   └── AliasMovedError             an alias that somebody else moved meanwhile; nothing was changed
+    ├── LimitExceededError              a caller that has used up what it may ask for now
     └── OverloadedError                 a server that has too much waiting to take more now
 
 Errors know nothing of HTTP or of exit codes; the layers that speak those translate.
@@ -39,6 +40,7 @@ __all__ = [
     "CaptureError",
     "CellError",
     "ForgottenPreprocessingError",
+    "LimitExceededError",
     "OverloadedError",
     "ParityError",
     "SchemaError",
@@ -187,6 +189,15 @@ class AuditError(BundleError):
         self.rule = rule
         self.entry = entry
         super().__init__(f"{entry + ': ' if entry else ''}{message} [{rule}]")
+
+
+class LimitExceededError(AfterfitError):
+    """A caller that has used up what it may ask for now. `limit` names which limit; it may ask again in `seconds`."""
+
+    def __init__(self, limit: str, message: str, seconds: float) -> None:
+        self.limit = limit
+        self.seconds = seconds
+        super().__init__(message)
 
 
 class OverloadedError(AfterfitError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -161,6 +162,9 @@ async def call(
     assert not end.get("more_body")
     if method == "HEAD":
         assert end["body"] == b""
+    elif start["status"] == 204:
+        assert b"content-length" not in found
+        assert end["body"] == b""
     else:
         assert int(found[b"content-length"]) == len(end["body"])
     return Reply(start["status"], found, end["body"])
@@ -182,10 +186,12 @@ def make_app(
     policy: Policy | None = None,
     gate: Any = None,
     observer: Any = None,
+    meter: Any = None,
+    more: Callable[[DataPlane], list[Any]] = lambda plane: [],
 ) -> Application:
     app = Application(
-        lambda: DataPlane(models, limits, policy),
-        every_contract,
+        lambda: DataPlane(models, limits, policy, meter),
+        lambda plane: [*every_contract(plane), *more(plane)],
         gate=gate,
         observer=observer,
     )

@@ -6,7 +6,6 @@ import pytest
 
 from afterfit.errors import AfterfitError
 from afterfit.serving import Limits
-from afterfit.serving import _body as reading
 from afterfit.serving._http import Application
 
 
@@ -164,11 +163,12 @@ def test_a_client_that_leaves_gets_no_answer_and_nothing_is_held(tools, spy_app)
     assert spy_app._plane._held_bytes == 0
 
 
-def test_a_body_that_never_ends_times_out(tools, spy_app, monkeypatch):
-    monkeypatch.setattr(reading, "BODY_SECONDS", 0.05)
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_body_that_never_ends_times_out(tools, begun):
+    app = tools.make_app(tools.SpyModel(), limits=Limits(client_seconds=0.05))
 
     async def main():
-        first = [{"type": "http.request", "body": b"{", "more_body": True}]
+        first = [{"type": "http.request", "body": b"{", "more_body": True}] if begun else []
         sent = []
 
         async def receive():
@@ -179,11 +179,22 @@ def test_a_body_that_never_ends_times_out(tools, spy_app, monkeypatch):
         async def send(message):
             sent.append(message)
 
-        await spy_app({"type": "http", "method": "POST", "path": "/predict", "headers": []}, receive, send)
+        scope = {"type": "http", "method": "POST", "path": "/predict", "headers": []}
+
+        async def answer():
+            await app(scope, receive, send)
+            return asyncio.current_task().cancelling()
+
+        done, _ = await asyncio.wait({asyncio.create_task(answer())}, timeout=20)
+        assert [task.result() for task in done] == [0], (
+            "it took no time-out, or its task is still being cancelled"
+        )
         assert sent[0]["status"] == 408
 
     asyncio.run(main())
-    assert spy_app._plane._held_bytes == 0
+    assert app._plane._held_bytes == 0
+    assert app._arrivals._waiting == {}
+    app.stop()
 
 
 def test_an_unexpected_error_is_logged_and_not_told(tools, spy_app, caplog):

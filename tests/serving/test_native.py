@@ -160,7 +160,7 @@ def test_an_unknown_model_is_answered_with_the_nearest_name(tools, spy_app):
 
 def test_health(tools, spy_app):
     assert get(tools, spy_app, "/health/live").json == {"status": "live"}
-    assert get(tools, spy_app, "/health/ready").json == {"status": "ready", "models": ["spy"]}
+    assert get(tools, spy_app, "/health/ready").json == {"status": "ready"}
 
 
 def test_the_description_of_a_model_holds_its_schema_and_a_body_to_post(tools, toy_app, toy_bundle):

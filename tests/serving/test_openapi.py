@@ -162,3 +162,13 @@ def check(document, schema, value):
         for one in value:
             check(document, schema.get("items", {}), one)
     return None
+
+
+def test_the_document_says_how_a_key_is_sent(document):
+    assert document["security"] == [{}, {"bearer": []}, {"api_key": []}]
+    schemes = document["components"]["securitySchemes"]
+    assert schemes["bearer"]["scheme"] == "bearer"
+    assert schemes["api_key"]["name"] == "X-API-Key"
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert {"401", "403", "429"} <= set(operation["responses"])

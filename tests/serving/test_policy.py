@@ -174,12 +174,15 @@ def test_a_body_that_unpacks_beyond_the_limit_is_refused(tools, size):
 def test_the_gate_stands_before_every_route_and_the_observer_sees_every_answer(tools):
     from afterfit.serving._exchange import Problem
 
-    seen = []
+    seen, left = [], []
 
     class Gate:
         def admit(self, scope, route):
             allowed = (b"x-key", b"yes") in scope["headers"]
             return None if allowed else Problem(401, "no-key", "Send a key.")
+
+        def leave(self, scope):
+            left.append(scope["path"])
 
     class Observer:
         def observe(self, scope, route, status, seconds, sent):
@@ -201,4 +204,5 @@ def test_the_gate_stands_before_every_route_and_the_observer_sees_every_answer(t
         ("/predict", "/predict", 200),
     ]
     assert seen[-1][3] == len(good.body)
+    assert left == [*paths, "/predict"]
     app.stop()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -10,8 +11,6 @@ import click
 from afterfit.cli._sources import BundleSource, store_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from afterfit.store import Reference
 
 
@@ -21,6 +20,7 @@ Examples:
   afterfit serve flights.afit
   afterfit serve flights.afit prices.afit --port 9000 --workers 2
   afterfit serve flights@production
+  afterfit keys create mobile && afterfit serve flights.afit --host 0.0.0.0 --keys keys.json
   curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \\
     -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
 """
@@ -48,6 +48,14 @@ Examples:
     help="Most rows of a request.",
 )
 @click.option(
+    "--max-text",
+    default=1_000_000,
+    show_default=True,
+    type=click.IntRange(1),
+    metavar="CHARACTERS",
+    help="Longest text of one value.",
+)
+@click.option(
     "--on-unusual",
     type=click.Choice(["warn", "error", "ignore"]),
     default="warn",
@@ -61,6 +69,48 @@ Examples:
     metavar="SECONDS",
     help="Refuse at once who would wait longer.",
 )
+@click.option(
+    "--keys",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="AFTERFIT_KEYS",
+    show_envvar=True,
+    metavar="FILE",
+    help="Ask for keys: those of this file, made by 'afterfit keys create'. It is read again when it changes.",
+)
+@click.option(
+    "--insecure",
+    is_flag=True,
+    envvar="AFTERFIT_INSECURE",
+    show_envvar=True,
+    help="Answer predictions without a key, on any address: something in front checks who calls.",
+)
+@click.option(
+    "--tls-cert",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Certificate for HTTPS, in PEM, with its chain.",
+)
+@click.option(
+    "--tls-key",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Private key of the certificate, in PEM.",
+)
+@click.option(
+    "--cors-origin",
+    "origins",
+    multiple=True,
+    metavar="ORIGIN",
+    help="Let pages of this origin call from a browser, such as https://example.org; may be given several times.",
+)
+@click.option(
+    "--client-timeout",
+    type=click.FloatRange(0, 86_400, min_open=True),
+    default=65.0,
+    show_default="65",
+    metavar="SECONDS",
+    help="Close connections that stay idle, or send a request, for longer.",
+)
 @store_option
 def serve(
     bundles: tuple[Path | Reference, ...],
@@ -70,9 +120,16 @@ def serve(
     workers: int,
     max_body: int,
     max_rows: int,
+    max_text: int,
     on_unusual: Literal["warn", "error", "ignore"],
     redact: bool,
     latency_target: float | None,
+    keys: Path | None,
+    insecure: bool,
+    tls_cert: str | None,
+    tls_key: str | None,
+    origins: tuple[str, ...],
+    client_timeout: float,
     url: str | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
@@ -84,14 +141,23 @@ def serve(
     the new version within a second, and no request is dropped. GET /store/flights@production is its file.
 
     Without a BUNDLE, as SageMaker and Vertex AI start a container, those in /opt/ml/model are served (or in the folder
-    that AFTERFIT_MODEL_DIR names), on 0.0.0.0 and port 8080 (or AIP_HTTP_PORT).
+    that AFTERFIT_MODEL_DIR names), on 0.0.0.0 and port 8080 (or AIP_HTTP_PORT). There --insecure is taken as said where
+    no --keys are given: these platforms let nobody else reach a container.
+
+    Without --keys only this machine may call: another --host is refused unless --insecure is said.
     """
-    from afterfit.serving import Container, Limits, Policy, find_container
+    from afterfit.serving import Container, Limits, Policy, Protection, find_container
     from afterfit.serving import serve as run
 
     asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
     for note in asked.notes:
         click.echo(note, err=True)
+    if asked.insecure and keys is None:
+        click.echo(
+            "No key is asked for, since the platform that starts a container checks who calls; AFTERFIT_KEYS names a "
+            "file of keys.",
+            err=True,
+        )
 
     run(
         asked.paths,
@@ -99,9 +165,16 @@ def serve(
         port=asked.port if port is None else port,
         vertex=asked.vertex,
         workers=workers,
-        limits=Limits(max_body=max_body, max_rows=max_rows),
+        limits=Limits(max_body=max_body, max_rows=max_rows, max_text=max_text, client_seconds=client_timeout),
         policy=Policy(unusual=on_unusual, redact=redact, latency_target=latency_target),
         store=url,
+        protection=Protection(
+            keys=None if keys is None else str(keys.absolute()),
+            insecure=insecure or (asked.insecure and keys is None),
+            certificate=tls_cert,
+            private_key=tls_key,
+            origins=origins,
+        ),
         on_ready=lambda url: click.echo(
             f"Serving {len(asked.paths)} model{'s'[: len(asked.paths) > 1]} at {url} (Ctrl-C stops it)"
         ),

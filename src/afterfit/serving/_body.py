@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
 
-BODY_SECONDS = 60.0
-"""A body must have arrived whole within this time."""
-
 CONTENT_LENGTH = b"content-length"
 CONTENT_TYPE = b"content-type"
 CONTENT_ENCODING = b"content-encoding"
 
 _DRAIN_BYTES = 64 * 1024 * 1024
 _DRAIN_SECONDS = 5.0
+STRANGER_BYTES = 1024 * 1024
+"""Of a client that is not let in no more of the body is awaited, before it gets its answer."""
+
+_LOOK_SECONDS = 1.0
 _INLINE_COMPRESSED = 1024
 """Bytes: deflate makes up to a thousand times more of it, which a turn of the event loop can bear."""
 
@@ -70,7 +71,7 @@ async def _read(
     chunks: list[bytes] = []
     too_large = _stated_size(headers) > plane.limits.max_body
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(plane.limits.client_seconds):
             while True:
                 if message["type"] != "http.request":
                     raise ClientLeftError
@@ -84,17 +85,56 @@ async def _read(
                     return b"".join(chunks)
                 message = await receive()
     except TimeoutError:
-        raise HttpError(
-            408, "too-slow", f"The body did not arrive within {BODY_SECONDS:g} seconds."
-        ) from None
+        raise too_slow(plane) from None
     if message.get("more_body"):
         await drain(receive)
     raise _too_large(plane)
 
 
-async def drain(receive: Receive) -> None:
+class Arrivals:
+    """Ends the waiting for bodies of which nothing comes. One look a second costs less than a timer for each."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._now = 0.0
+        self._look_again: asyncio.TimerHandle | None = None
+
+    async def first(self, receive: Receive) -> Message:
+        """The first message of a request. Raises TimeoutError where it does not come in time."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a request is answered outside of a task")
+        if self._look_again is None:
+            self._look()
+        self._waiting[task] = self._now
+        try:
+            return await receive()
+        except asyncio.CancelledError:
+            if task not in self._late:
+                raise
+            task.uncancel()
+            raise TimeoutError from None
+        finally:
+            del self._waiting[task]
+            self._late.discard(task)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._now = loop.time()
+        for task, since in self._waiting.items():
+            if self._now - since >= self._seconds and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        is_first = self._look_again is None
+        wait = min(_LOOK_SECONDS, self._seconds)
+        self._look_again = loop.call_later(wait, self._look) if self._waiting or is_first else None
+
+
+async def drain(receive: Receive, most: int = _DRAIN_BYTES) -> None:
     """Let a client finish sending what will not be used, within bounds: many read no answer before."""
-    left = _DRAIN_BYTES
+    left = most
     try:
         async with asyncio.timeout(_DRAIN_SECONDS):
             while left > 0:
@@ -158,6 +198,13 @@ def _inflate(body: bytes, window: int, most: int) -> bytes | None:
     if not unpacker.eof or unpacker.unused_data:
         raise zlib.error("the stream is cut off, or something follows it")
     return unpacked
+
+
+def too_slow(plane: DataPlane) -> HttpError:
+    """The error of a body that did not arrive in time."""
+    return HttpError(
+        408, "too-slow", f"The body did not arrive within {plane.limits.client_seconds:g} seconds."
+    )
 
 
 def _too_large(plane: DataPlane) -> HttpError:

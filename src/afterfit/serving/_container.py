@@ -26,13 +26,15 @@ FOLDER_VARIABLE = "AFTERFIT_MODEL_DIR"
 class Container:
     """What a platform asks of the server that it starts without arguments.
 
-    `notes`: sentences for the log.
+    `insecure`: the platform lets nobody reach the container but itself, and checks who calls it. `notes`: sentences
+    for the log.
     """
 
     paths: Sequence[str | os.PathLike[str] | Reference]
     host: str = "0.0.0.0"  # noqa: S104 - the platform reaches the container from outside
     port: int = 8080
     vertex: VertexRoutes | None = None
+    insecure: bool = False
     notes: tuple[str, ...] = field(default=())
 
 
@@ -60,7 +62,9 @@ def find_container(environment: Mapping[str, str]) -> Container:
     port = environment.get("AIP_HTTP_PORT", "8080")
     if not (port.isascii() and port.isdigit()) or not 0 <= int(port[:6]) <= 65535:
         raise ArgumentError(f"AIP_HTTP_PORT is {port[:20]!r}; it must be a port, such as 8080")
-    return Container(tuple(paths), port=int(port), vertex=_vertex(environment), notes=tuple(notes))
+    return Container(
+        tuple(paths), port=int(port), vertex=_vertex(environment), insecure=True, notes=tuple(notes)
+    )
 
 
 def _vertex(environment: Mapping[str, str]) -> VertexRoutes | None:

@@ -8,14 +8,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaError, TooManyRowsError
 from afterfit.schema import UnusualValues
 from afterfit.serving._batching import Batcher
+from afterfit.serving._callers import CALLER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    import numpy as np
 
     from afterfit.runtime import Model
     from afterfit.schema import Packed
@@ -38,14 +41,18 @@ MAX_NOTICES = 100
 class Limits:
     """What one server takes on.
 
-    `max_body`: bytes of one request. `max_rows`: rows of one request. `max_waiting_rows`: rows that wait
-    for a model. `max_held_bytes`: bytes of all long bodies that are arriving or wait to be decoded.
+    `max_body`: bytes of one request, also once it is unpacked. `max_rows`: rows of one request. `max_text`:
+    characters of one value. `max_waiting_rows`: rows that wait for a model. `max_held_bytes`: bytes of all long
+    bodies that are arriving or wait to be decoded. `client_seconds`: how long a client may take to send the head of
+    a request, or its body, or to keep a connection without a request.
     """
 
     max_body: int = 16 * 1024 * 1024
     max_rows: int = 10_000
+    max_text: int = 1_000_000
     max_waiting_rows: int = 100_000
     max_held_bytes: int = 128 * 1024 * 1024
+    client_seconds: float = 65.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,34 +78,66 @@ class ServedModel:
         batcher: Batcher,
         unusual: UnusualValues,
         policy: Policy,
-        max_rows: int,
+        limits: Limits,
         meter: ModelMeter | None,
     ) -> None:
         self.model = model
         self.batcher = batcher
         self.policy = policy
         self.meter = meter
-        self._max_rows = max_rows
+        self._identity = f"{model.name}@{model.version}"
+        self._max_rows = limits.max_rows
+        self._max_text = limits.max_text
         self._decode_json = model.decoder.decode_json
         self._unusual = unusual
 
     def decode_json(self, body: bytes) -> Packed:
         """The packed rows of a JSON body. Raises SchemaError for rows that do not fit."""
-        return self.admit(self._decode_json(body, max_rows=self._max_rows))
+        packed = self._decode_json(body, max_rows=self._max_rows)
+        # No text is longer than what it is written in.
+        return self.admit(packed, check_texts=len(body) > self._max_text)
 
-    def admit(self, packed: Packed) -> Packed:
+    def admit(self, packed: Packed, *, check_texts: bool = True) -> Packed:
         """Packed rows, unless unusual values are errors here and there are some: SchemaError then.
 
-        Raises TooManyRowsError where a body that is no JSON held more rows than are taken.
+        Raises SchemaError for texts that are too long, too, and TooManyRowsError where a body that is no JSON held
+        more rows than are taken.
         """
         rows = row_count(packed)
         if rows > self._max_rows:
             expected, got = f"at most {self._max_rows:,} rows", f"{rows:,} rows"
             raise TooManyRowsError([CellError(None, None, expected, got, "send them in several requests")])
+        if check_texts and "text" in packed:
+            self._check_texts(packed["text"])
         if self.policy.unusual == "error" and self._unusual.is_any(packed):
             found = self._unusual.find(packed, MAX_NOTICES + 1)
             raise SchemaError(found[:MAX_NOTICES], truncated=len(found) > MAX_NOTICES)
         return packed
+
+    def _check_texts(self, texts: np.ndarray[Any, Any]) -> None:
+        most = self._max_text
+        names = [column.name for column in self.model.schema.packed("text")]
+        errors = [
+            CellError(
+                row,
+                names[place],
+                f"a text of at most {most:,} characters",
+                f"one of {len(text):,}",
+                "send less of it",
+            )
+            for row, values in enumerate(texts.tolist())
+            for place, text in enumerate(values)
+            if len(text) > most
+        ]
+        if errors:
+            raise SchemaError(errors[:MAX_NOTICES], truncated=len(errors) > MAX_NOTICES)
+
+    def charge(self, packed: Packed) -> None:
+        """Tell who asks, where callers are told apart. Raises LimitExceededError for more rows than they may send."""
+        caller = CALLER.get()
+        if caller is not None:
+            caller.take(row_count(packed))
+            caller.look(self._identity, packed)
 
     def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
         """Line packed rows up for the next run; `decoding` seconds went into them.
@@ -120,6 +159,9 @@ class ServedModel:
 
     def explain_invalid(self, error: SchemaError) -> list[CellError]:
         """The mistakes of rows that do not fit, counted, in the words that this server may answer with."""
+        caller = CALLER.get()
+        if caller is not None:
+            caller.invalid(len({one.row for one in error.errors}))
         if self.meter is not None:
             self.meter.invalid(error.errors)
         return self.explain(error.errors)
@@ -222,7 +264,7 @@ class DataPlane:
             latency_target=self.policy.latency_target,
             meter=meter,
         )
-        return ServedModel(model, batcher, unusual, self.policy, self.limits.max_rows, meter)
+        return ServedModel(model, batcher, unusual, self.policy, self.limits, meter)
 
     def _all(self) -> list[ServedModel]:
         return [served for of_name in self.versions.values() for served in of_name.values()]
@@ -239,10 +281,12 @@ class DataPlane:
         """Answer the rows that `decode` makes of a body of `size` bytes, put into a contract's words by `shape`.
 
         Both must be pure. Whatever would take long is done in a thread. Raises SchemaError for rows that do not
-        fit and OverloadedError where too much waits, or where the model's turn comes after `deadline`.
+        fit, LimitExceededError where the caller may send no more, and OverloadedError where too much waits, or where
+        the model's turn comes after `deadline`.
         """
         timed = partial(_timed, decode)
         packed, decoding = timed() if size <= INLINE_BODY else await self.in_thread(timed)
+        served.charge(packed)
         ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
         write = partial(_timed, partial(shape, batch, ticket))

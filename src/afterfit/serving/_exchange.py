@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NamedTuple, Protocol
@@ -17,13 +18,14 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[bytes, bytes]]
 
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 JSON = (b"content-type", b"application/json")
 PROBLEM_JSON = (b"content-type", b"application/problem+json")
 RETRY_SECONDS = 1
 
 
-Access = Literal["public", "predict", "admin"]
-"""Everyone; who may ask a model; who may see and change how the server runs."""
+Access = Literal["public", "predict", "pull", "admin"]
+"""Everyone; who may ask a model; who may have the bundles; who may see and change how the server runs."""
 
 
 class Response(NamedTuple):
@@ -31,7 +33,7 @@ class Response(NamedTuple):
 
     body: bytes
     status: int = 200
-    headers: Sequence[tuple[bytes, bytes]] = (JSON,)
+    headers: Sequence[tuple[bytes, bytes]] = (JSON, NOSNIFF)
 
 
 class FileResponse(NamedTuple):
@@ -79,6 +81,10 @@ class Gate(Protocol):
 
         What it learns of the caller it keeps in `scope["state"]`.
         """
+        ...
+
+    def leave(self, scope: Scope) -> None:
+        """The request has ended, whether it was let in or not."""
         ...
 
 
@@ -149,6 +155,17 @@ def overloaded(error: OverloadedError) -> Problem:
     )
 
 
+def limited(said: str, seconds: float) -> Problem:
+    """The problem of a caller that has used up a limit; `seconds` until it may ask again."""
+    wait = max(1, math.ceil(seconds))
+    return Problem(
+        429,
+        "too-many-requests",
+        f"{said}; send this again in {wait:,} second{'s' if wait != 1 else ''}.",
+        headers=[(b"retry-after", str(wait).encode())],
+    )
+
+
 def printable(text: str) -> str:
     """`text` with lone surrogates, which no JSON can hold, written as escapes."""
     return text.encode("utf-8", "backslashreplace").decode()
@@ -166,7 +183,7 @@ def problem_response(problem: Problem) -> Response:
         content["errors"] = error_list(problem.errors)
         if problem.truncated:
             content["truncated"] = True
-    return Response(msgspec.json.encode(content), problem.status, [PROBLEM_JSON, *problem.headers])
+    return Response(msgspec.json.encode(content), problem.status, [PROBLEM_JSON, NOSNIFF, *problem.headers])
 
 
 def error_list(errors: Iterable[CellError]) -> list[dict[str, object]]:

@@ -5,26 +5,32 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from afterfit.errors import AfterfitError, OverloadedError
+from afterfit.errors import AfterfitError, LimitExceededError, OverloadedError
 from afterfit.serving._body import (
     CONTENT_ENCODING,
     CONTENT_LENGTH,
     CONTENT_TYPE,
+    STRANGER_BYTES,
+    Arrivals,
     answer_long,
     check_head,
     drain,
+    too_slow,
 )
 from afterfit.serving._data_plane import INLINE_BODY
 from afterfit.serving._exchange import (
     JSON,
+    NOSNIFF,
     ClientLeftError,
     FileResponse,
     HttpError,
     Problem,
     Response,
+    limited,
     overloaded,
     problem_response,
 )
@@ -76,6 +82,7 @@ class Application:
         self._table: dict[str, dict[str, tuple[Route, Contract]]] = {}
         self._plane: DataPlane | None = None
         self._long = 0
+        self._arrivals = Arrivals(math.inf)
 
     def start(self) -> DataPlane:
         """Load the models and open the routes. Raises whatever loading raises."""
@@ -83,6 +90,7 @@ class Application:
         self._contracts = self._make_contracts(plane)
         self._open_routes()
         self._long = min(INLINE_BODY, plane.limits.max_body)
+        self._arrivals = Arrivals(plane.limits.client_seconds)
         self._plane = plane
         return plane
 
@@ -118,14 +126,24 @@ class Application:
         if scope["type"] != "http":
             await self._answer_other(scope["type"], receive, send)
             return
+        try:
+            await self._answer_request(scope, receive, send)
+        finally:
+            if self._gate is not None:
+                self._gate.leave(scope)
+
+    async def _answer_request(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         started = perf_counter()
         method: str = scope["method"]
         found = self._table.get(scope["path"])
         route, contract = (None, None) if found is None else found.get(method, (None, None))
         answer: Answer
         try:
-            problem = None if self._gate is None else self._gate.admit(scope, route)
+            problem = None
+            if self._gate is not None and self._plane is not None:
+                problem = self._gate.admit(scope, route)
             if problem is not None:
+                contract = contract or self._contract_of(scope["path"], found)
                 answer = await self._refuse(problem, contract, method, receive)
             elif route is None:
                 answer = await self._refuse_path(scope["path"], found, method, receive)
@@ -141,7 +159,7 @@ class Application:
         else:
             if isinstance(answer, bytes):
                 status, body = 200, answer
-                head = [JSON, (CONTENT_LENGTH, b"%d" % len(body))]
+                head = [JSON, NOSNIFF, (CONTENT_LENGTH, b"%d" % len(body))]
             else:
                 status, body = answer.status, answer.body
                 head = [*answer.headers, (CONTENT_LENGTH, b"%d" % len(body))]
@@ -157,7 +175,10 @@ class Application:
         compressed = CONTENT_ENCODING in headers
         if compressed or headers.get(CONTENT_TYPE) not in route.media_types:
             check_head(headers, route)
-        message = await receive()
+        try:
+            message = await self._arrivals.first(receive)
+        except TimeoutError:
+            raise too_slow(self._running()) from None
         body = message.get("body", b"")
         if (
             compressed
@@ -165,18 +186,28 @@ class Application:
             # granian says that more may come even where the stated length is there already.
             or (message.get("more_body") and headers.get(CONTENT_LENGTH) != b"%d" % len(body))
         ):
-            if self._plane is None:
-                raise HttpError(503, "not-ready", "The server is stopping.")
-            return await answer_long(self._plane, route, headers, message, receive)
+            return await answer_long(self._running(), route, headers, message, receive)
         if message["type"] != "http.request":
             raise ClientLeftError
         return await route.handler(body, headers)
 
+    def _running(self) -> DataPlane:
+        if self._plane is None:
+            raise HttpError(503, "not-ready", "The server is stopping.")
+        return self._plane
+
+    def _contract_of(self, path: str, found: dict[str, tuple[Route, Contract]] | None) -> Contract | None:
+        """The contract whose words somebody expects who asks for a path that has no route."""
+        if found:
+            return next(iter(found.values()))[1]
+        return next((one for one in self._contracts if one.missing(path) is not None), None)
+
     async def _refuse(
         self, problem: Problem, contract: Contract | None, method: str, receive: Receive
     ) -> Response:
+        """Say no to a stranger."""
         if method not in {"GET", "HEAD"}:
-            await drain(receive)
+            await drain(receive, STRANGER_BYTES)
         return problem_response(problem) if contract is None else contract.refuse(problem)
 
     async def _refuse_error(
@@ -188,6 +219,8 @@ class Application:
                 await drain(receive)
         elif isinstance(error, OverloadedError):
             problem = overloaded(error)
+        elif isinstance(error, LimitExceededError):
+            problem = limited(str(error), error.seconds)
         else:
             _log.error("unexpected error on %s %r", scope["method"], scope["path"], exc_info=error)
             problem = _FAILED

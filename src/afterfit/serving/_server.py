@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import signal
 import socket
+import ssl
 import tempfile
 import threading
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
 from afterfit.serving._data_plane import Limits, Policy
+from afterfit.serving._security import Protection, check_protection, is_loopback
 from afterfit.serving._worker import Settings, make_application
 from afterfit.store import Reference, find_place
 
@@ -50,6 +52,7 @@ def serve(
     policy: Policy | None = None,
     store: str | None = None,
     vertex: VertexRoutes | None = None,
+    protection: Protection | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -61,11 +64,13 @@ def serve(
     directory), and followed: where an alias moves, every worker serves the version it names within a second.
 
     Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
-    that Vertex AI asks for.
+    that Vertex AI asks for. `protection`: who may call, and over what; without it nobody is asked for a key, and only
+    loopback may be listened on.
 
     Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
-    ArgumentError where one version is given twice, granian is not installed, or the address cannot be taken;
-    nothing is started then. SystemExit with code 1 follows where a worker ends and cannot be replaced.
+    ArgumentError where one version is given twice, granian is not installed, the address cannot be taken, or others
+    could reach it and there are no keys; nothing is started then. SystemExit with code 1 follows where a worker
+    ends and cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
@@ -73,17 +78,29 @@ def serve(
         raise ArgumentError(f"{workers} workers; at least 1 is needed")
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
+    protection = protection or Protection()
+    check_protection(protection, host, workers)
     sources = [path if isinstance(path, Reference) else str(Path(path).resolve()) for path in paths]
     stored = any(isinstance(source, Reference) for source in sources)
     url_of_store = find_place(store).url if stored else None
     _audit(sources, url_of_store)
     port = _claim(host, port)
-    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = f"http{'s' if protection.is_encrypted else ''}://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
-    settings = Settings(tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex)
+    settings = Settings(
+        tuple(sources),
+        counts,
+        limits or Limits(),
+        policy or Policy(),
+        url_of_store,
+        vertex,
+        protection=protection,
+        is_local=is_loopback(host),
+        workers=workers,
+    )
     stopped = threading.Event()
     if on_ready is not None:
-        threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
+        threading.Thread(target=_announce, args=(host, url, on_ready, stopped), daemon=True).start()
     try:
         _run_granian(settings, host, port, workers)
     finally:
@@ -116,10 +133,12 @@ def _audit_stored(references: Sequence[Reference], url: str) -> None:
 
 
 def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:
-    from granian.constants import HTTPModes, Interfaces, Loops
+    from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
+    from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
 
+    protection = settings.protection
     server = Server(
         "afterfit",
         address=host,
@@ -131,6 +150,11 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
         loop=Loops.uvloop if importlib.util.find_spec("uvloop") is not None else Loops.asyncio,
         backlog=BACKLOG,
         backpressure=CONNECTIONS,
+        # It ends connections without a request, too.
+        http1_settings=HTTP1Settings(header_read_timeout=round(settings.limits.client_seconds * 1000)),
+        ssl_cert=None if protection.certificate is None else Path(protection.certificate),
+        ssl_key=None if protection.private_key is None else Path(protection.private_key),
+        ssl_protocol_min=SSLProtocols.tls12,
         respawn_failed_workers=True,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.error,
@@ -157,20 +181,26 @@ def _claim(host: str, port: int) -> int:
         raise ArgumentError(f"cannot listen on {host}:{port}: {reason}") from None
 
 
-def _announce(
-    host: str, port: int, url: str, on_ready: Callable[[str], None], stopped: threading.Event
-) -> None:
+def _announce(host: str, url: str, on_ready: Callable[[str], None], stopped: threading.Event) -> None:
     """Call `on_ready` as soon as the server answers."""
     target = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound
+    port = int(url.rpartition(":")[2])
     while not stopped.wait(0.005):
-        if _answers(target, port):
+        if _answers(target, port, is_encrypted=url.startswith("https")):
             on_ready(url)
             return
 
 
-def _answers(host: str, port: int) -> bool:
+def _answers(host: str, port: int, *, is_encrypted: bool) -> bool:
     request = b"GET /health/ready HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
-    with suppress(OSError), socket.create_connection((host, port), timeout=5) as connection:
-        connection.sendall(request)
-        return connection.recv(12) == b"HTTP/1.1 200"
+    with suppress(OSError), socket.create_connection((host, port), timeout=5) as plain:
+        connection = plain
+        if is_encrypted:
+            # Whether it answers is asked, not who it is.
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            connection = context.wrap_socket(plain)
+        with connection:
+            connection.sendall(request)
+            return connection.recv(12) == b"HTTP/1.1 200"
     return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
+from afterfit.serving._security import CrossOrigin, Protection, drop_unread, make_gate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +44,10 @@ class Settings:
     """The URL of the store that the references among `sources` are in."""
     vertex: VertexRoutes | None = None
     """The paths of Vertex AI, where it runs the server."""
+    protection: Protection = field(default_factory=Protection)
+    is_local: bool = True
+    """Whether the server listens on loopback alone."""
+    workers: int = 1
 
     @property
     def trigger(self) -> str:
@@ -49,7 +55,7 @@ class Settings:
         return os.path.join(self.counts, "reload")  # noqa: PTH118 - a string, as the bundles' paths are
 
 
-def make_application(settings: Settings) -> Application:
+def make_application(settings: Settings) -> Application | CrossOrigin:
     """The application of one worker, which loads the bundles when it starts and watches them from then on."""
     from afterfit.serving._http import Application
     from afterfit.serving._meters import ServerMeter
@@ -110,8 +116,26 @@ def make_application(settings: Settings) -> Application:
     watcher = BundleWatcher(look, load, swap)
     trigger = Path(settings.trigger)
     repository = Repository(trigger.with_name("unloaded"), trigger, watcher.look)
-    application = Application(open_plane, contracts, observer=meter, meanwhile=watcher.run)
-    return application
+    gate = make_gate(
+        settings.protection,
+        is_local=settings.is_local,
+        board=meter.board,
+        folder=Path(settings.counts),
+        workers=settings.workers,
+    )
+
+    async def meanwhile() -> None:
+        await asyncio.gather(watcher.run(), gate.follow(), _drop_unread(settings.limits.client_seconds))
+
+    application = Application(open_plane, contracts, gate=gate, observer=meter, meanwhile=meanwhile)
+    origins = settings.protection.origins
+    return CrossOrigin(application, origins) if origins else application
+
+
+async def _drop_unread(seconds: float) -> None:
+    """The socket is opened a moment after the application has started."""
+    while sys.platform == "linux" and not drop_unread(seconds):
+        await asyncio.sleep(0.05)
 
 
 def _settle_memory() -> None:

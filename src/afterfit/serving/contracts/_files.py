@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from afterfit.errors import ArgumentError
 from afterfit.serving._body import CONTENT_TYPE
 from afterfit.serving._data_plane import INLINE_BODY
-from afterfit.serving._exchange import HttpError, Response
+from afterfit.serving._exchange import NOSNIFF, HttpError, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -116,7 +116,7 @@ class FileReader:
         except ArgumentError as error:
             raise HttpError(406, "not-a-table", f"The answer is no table: {error}; ask for JSON.") from None
         found = {name: array[ticket.start : ticket.stop] for name, array in batch.arrays.items()}
-        head = [(b"content-type", media)]
+        head = [(b"content-type", media), NOSNIFF]
         if batch.unusual:
             warnings = served.find_unusual(ticket.packed)
             if warnings:

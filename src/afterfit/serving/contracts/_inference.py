@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from afterfit.errors import SchemaError
-from afterfit.serving._exchange import JSON, HttpError, Response, printable
+from afterfit.serving._exchange import JSON, NOSNIFF, HttpError, Response, printable
 from afterfit.serving.contracts._rows import TableReader, answer_array, encode, parse_object
 from afterfit.serving.contracts._tensors import (
     ACCEPTED,
@@ -37,6 +37,9 @@ PACKED: dict[str, InputName] = {"number": "number", "text": "text", "integer": "
 
 HEADER_LENGTH = b"inference-header-content-length"
 _BINARY = (b"content-type", b"application/octet-stream")
+
+_MISTAKES = 1_000
+"""Mistakes after which reading stops: many small tensors could each have one."""
 
 _COMPRESSED = 1_400
 """Bytes: a shorter answer fits one packet as it is."""
@@ -85,6 +88,8 @@ class Inference:
                 self._read(columns, tensor, (name, datatype, shape), data)
             except SchemaError as error:
                 errors += error.errors
+                if len(errors) >= _MISTAKES:
+                    raise SchemaError(errors[:_MISTAKES], truncated=True) from None
         if taken < len(self._binary):
             raise _malformed("more bytes follow the JSON than the inputs account for")
         if errors:
@@ -197,9 +202,9 @@ class Inference:
             if warnings:
                 content["parameters"] = {"warnings": printable("\n".join(map(str, warnings)))}
         body = encode(content)
-        head = [JSON]
+        head = [JSON, NOSNIFF]
         if binary:
-            head = [_BINARY, (HEADER_LENGTH, b"%d" % len(body))]
+            head = [_BINARY, NOSNIFF, (HEADER_LENGTH, b"%d" % len(body))]
             body = b"".join([body, *binary])
         return compressed(body, head, self._encoding)
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from afterfit.errors import SchemaError
-from afterfit.serving._exchange import HttpError, Problem, Response, Route
+from afterfit.serving._exchange import JSON, NOSNIFF, HttpError, Problem, Response, Route
 from afterfit.serving.contracts._rows import (
     JSON_BODY,
     TableReader,
@@ -77,7 +77,7 @@ class VertexContract:
     def routes(self) -> Sequence[Route]:
         """The health path and, where there is one model, the predict path."""
         served = list(self._plane.models.values())
-        routes = [get(self._paths.health, Response(encode({"status": "ready"})))]
+        routes = [get(self._paths.health, Response(encode({"status": "ready"})), "public")]
         if len(served) == 1:
             predict = predict_instances(self._plane, served[0], self.refuse)
             routes.append(Route(self._paths.predict, "POST", predict, JSON_BODY))
@@ -100,7 +100,7 @@ def refuse_with_error(problem: Problem) -> Response:
     return Response(
         encode({"error": told(problem), **listed(problem)}),
         problem.status,
-        [(b"content-type", b"application/json"), *problem.headers],
+        [JSON, NOSNIFF, *problem.headers],
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from afterfit._version import __version__
 from afterfit.errors import SchemaError
 from afterfit.serving._body import CONTENT_TYPE
-from afterfit.serving._exchange import HttpError, Problem, Response, Route
+from afterfit.serving._exchange import JSON, NOSNIFF, HttpError, Problem, Response, Route
 from afterfit.serving.contracts._files import CSV, FileReader, media_type
 from afterfit.serving.contracts._rows import (
     TableReader,
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
     from afterfit.serving._exchange import Handler
 
 _BODIES = frozenset({b"application/json", CSV})
-_TEXT = [(b"content-type", b"text/plain; charset=utf-8")]
+_TEXT = [(b"content-type", b"text/plain; charset=utf-8"), NOSNIFF]
+_ERROR_CODES = {
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "ENDPOINT_NOT_FOUND",
+    408: "TEMPORARILY_UNAVAILABLE",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    503: "TEMPORARILY_UNAVAILABLE",
+}
 _PATHS = {"/invocations", "/ping", "/version", "/health"}
 
 
@@ -45,7 +53,7 @@ class MlflowContract:
         served = list(self._plane.models.values())
         routes = [get("/version", Response(__version__.encode(), headers=_TEXT))]
         if served:
-            routes += [get(path, Response(b"\n", headers=_TEXT)) for path in ("/ping", "/health")]
+            routes += [get(path, Response(b"\n", headers=_TEXT), "public") for path in ("/ping", "/health")]
         if len(served) == 1:
             routes.append(Route("/invocations", "POST", self._invoke(served[0]), _BODIES))
         return routes
@@ -65,7 +73,7 @@ class MlflowContract:
         """`{"error_code": ..., "message": ...}`, with the mistakes listed in it and as `errors`."""
         content = {"error_code": _error_code(problem.status), "message": told(problem), **listed(problem)}
         status = 400 if problem.status == 422 else problem.status
-        return Response(encode(content), status, [(b"content-type", b"application/json"), *problem.headers])
+        return Response(encode(content), status, [JSON, NOSNIFF, *problem.headers])
 
     def _invoke(self, served: ServedModel) -> Handler:
         plane = self._plane
@@ -146,8 +154,7 @@ _FORMS: dict[str, Callable[[TableReader, Any], Packed]] = {
 
 
 def _error_code(status: int) -> str:
-    if status in {503, 408}:
-        return "TEMPORARILY_UNAVAILABLE"
-    if status == 404:
-        return "ENDPOINT_NOT_FOUND"
-    return "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
+    code = _ERROR_CODES.get(status)
+    if code is None:
+        code = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
+    return code

@@ -21,6 +21,7 @@ from afterfit.serving._data_plane import INLINE_BODY, row_count
 from afterfit.serving._exchange import HttpError, Problem, Response, Route, error_list, problem_response
 from afterfit.serving.contracts._files import FILE_BODIES, FileReader, media_type, wanted_file
 from afterfit.serving.contracts._openapi import example_row, openapi
+from afterfit.serving.contracts._openapi_keys import describe_keys
 from afterfit.serving.contracts._rows import JSON_BODY, encode, get, problem_of_rows, readable, spelled
 
 if TYPE_CHECKING:
@@ -54,13 +55,16 @@ class NativeContract:
         """`/predict` where there is one model, `/models/{name}/predict` for each, and what describes them."""
         served = self._plane.models
         routes = [
-            get("/health/live", Response(encode({"status": "live"}))),
-            get("/health/ready", Response(encode({"status": "ready", "models": sorted(served)}))),
+            get("/health/live", Response(encode({"status": "live"})), "public"),
+            get("/health/ready", Response(encode({"status": "ready"})), "public"),
             get("/models", Response(encode({"models": [_summary(one.model) for one in served.values()]}))),
-            get("/openapi.json", Response(encode(openapi([one.model for one in served.values()])))),
+            get(
+                "/openapi.json",
+                Response(encode(describe_keys(openapi([one.model for one in served.values()])))),
+            ),
         ]
         page = _page()
-        routes += [Route("/", "GET", _page_or_alive(page)), get("/docs", page)]
+        routes += [Route("/", "GET", _page_or_alive(page), access="public"), get("/docs", page, "public")]
         for name, versions in self._plane.versions.items():
             for version, one in versions.items():
                 routes += self._model_routes(f"/models/{name}/versions/{version}", one)

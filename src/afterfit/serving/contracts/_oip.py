@@ -51,8 +51,8 @@ class OpenInferenceContract:
         server = {"name": "afterfit", "version": __version__, "extensions": extensions}
         routes = [
             get("/v2", Response(encode(server))),
-            get("/v2/health/live", Response(encode(_LIVE))),
-            get("/v2/health/ready", Response(encode(_LIVE))),
+            get("/v2/health/live", Response(encode(_LIVE)), "public"),
+            get("/v2/health/ready", Response(encode(_LIVE)), "public"),
             Route("/v2/models/stats", "GET", self._statistics(None), access="admin"),
         ]
         for name, versions in self._plane.versions.items():

@@ -277,7 +277,7 @@ _TIMEOUT: JsonSchema = {
 }
 _SHARED: Mapping[str, JsonSchema] = {
     "live": _object(["status"], status={"const": "live"}),
-    "ready": _object(["status"], status={"const": "ready"}, models={"type": "array", "items": _TEXT}),
+    "ready": _object(["status"], status={"const": "ready"}),
     "models": _object(["models"], models={"type": "array", "items": _object(_NAMED, **_SUMMARY)}),
     "schema": _object(
         [*_NAMED, "versions", "columns", "outputs", "example"],

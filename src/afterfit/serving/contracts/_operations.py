@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from afterfit.serving._exchange import Problem, Response, Route, problem_response
+from afterfit.serving._exchange import NOSNIFF, Problem, Response, Route, problem_response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,4 +37,4 @@ class OperationsContract:
 
     async def _metrics(self, body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG002 - a handler takes them
         self._plane.refresh_gauges()
-        return Response(await asyncio.to_thread(self._meter.exposition), headers=[_EXPOSITION])
+        return Response(await asyncio.to_thread(self._meter.exposition), headers=[_EXPOSITION, NOSNIFF])

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
     from afterfit.schema import Column, Output, Packed
     from afterfit.serving._batching import Batch, Ticket
     from afterfit.serving._data_plane import DataPlane, ServedModel
+    from afterfit.serving._exchange import Access
 
 JSON_BODY = frozenset({b"application/json"})
 
 MAX_EXTRA_COLUMNS = 1_000
 """Columns that a table may have beside those of the model."""
+
+_DEFAULT_HEADERS = Response(b"").headers
 
 encode = msgspec.json.Encoder().encode
 
@@ -113,7 +116,7 @@ def mistake(expected: str, got: str, fix: str, *, column: str | None = None) -> 
 def parse_object(body: bytes) -> dict[str, Any]:
     """The JSON object of a body; the words NaN and Infinity, which many clients write, are taken for numbers.
 
-    Raises HttpError where there is none.
+    Raises HttpError where there is none, or an object in it has a key twice.
     """
     try:
         value = msgspec.json.decode(body)
@@ -121,6 +124,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
         raise HttpError(400, "not-json", "The body is JSON nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         value = _parse_leniently(body)
+    else:
+        if _may_repeat_a_key(body, value):
+            # It is read again only to be sure, and to be refused if so.
+            _parse_leniently(body)
     if not isinstance(value, dict):
         raise HttpError(400, "not-an-object", "The body is no JSON object; send {...}.")
     return value
@@ -128,7 +135,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 
 def _parse_leniently(body: bytes) -> Any:
     try:
-        return json.loads(body.decode())
+        return json.loads(body.decode(), object_pairs_hook=_object_of_pairs)
     except RecursionError:
         reason = "it is nested too deeply"
     except UnicodeDecodeError as error:
@@ -138,6 +145,58 @@ def _parse_leniently(body: bytes) -> Any:
     except ValueError:
         reason = "a number in it has too many digits"
     raise HttpError(400, "not-json", f"The body is not JSON: {reason}.")
+
+
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise HttpError(
+            400,
+            "repeated-key",
+            "An object in the body has a key twice, which could mean either; send each once.",
+        )
+    return found
+
+
+def _may_repeat_a_key(body: bytes, value: object) -> bool:
+    """Whether an object in `body` may have a key twice, of which `value`, what was read of it, has the last.
+
+    Each pair has one colon, so where the pairs of the value are as many as the colons of the body none was lost.
+    Colons in texts are counted only where that is not so, and nothing is said where escapes may stand for some.
+    """
+    left = body.count(b":")
+    in_texts = 0
+    level: list[Any] = [value]
+    while left and level:
+        nested: list[Any] = []
+        for one in level:
+            kind = type(one)
+            if kind is dict:
+                left -= len(one)
+                nested += one.values()
+            elif kind is list:
+                nested += one
+            elif kind is str and ":" in one:
+                in_texts += one.count(":")
+        level = nested
+    if not left:
+        return False
+    return b"\\" in body or (left != in_texts and left != in_texts + _colons_in_keys(value))
+
+
+def _colons_in_keys(value: object) -> int:
+    colons = 0
+    level: list[Any] = [value]
+    while level:
+        nested: list[Any] = []
+        for one in level:
+            if type(one) is dict:
+                colons += sum(key.count(":") for key in one)
+                nested += one.values()
+            elif type(one) is list:
+                nested += one
+        level = nested
+    return colons
 
 
 async def parsed(plane: DataPlane, body: bytes) -> dict[str, Any]:
@@ -233,10 +292,12 @@ def predictions_writer(served: ServedModel, parameters: object) -> Callable[[Bat
     return write
 
 
-def get(path: str, response: Response) -> Route:
-    """A route that always answers the same."""
+def get(path: str, response: Response, access: Access = "predict") -> Route:
+    """A route that always answers the same, which is for whoever asked and for no cache between."""
+    if response.headers is _DEFAULT_HEADERS:
+        response = response._replace(headers=(*_DEFAULT_HEADERS, (b"cache-control", b"no-store")))
 
     async def respond(body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG001 - a handler takes them
         return response
 
-    return Route(path, "GET", respond)
+    return Route(path, "GET", respond, access=access)

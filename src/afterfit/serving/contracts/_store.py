@@ -33,7 +33,7 @@ class StoreContract:
     def routes(self) -> Sequence[Route]:
         """One route a reference; made anew when an alias has moved."""
         return [
-            Route(f"{PREFIX}{reference}", "GET", _send(loaded, version))
+            Route(f"{PREFIX}{reference}", "GET", _send(loaded, version), access="pull")
             for loaded in self._sources.loaded
             if (version := loaded.version) is not None
             for reference in (
