@@ -24,6 +24,7 @@ COMMANDS = {
     "predict": ("_predict", "Score a file of rows."),
     "export": ("_export", "Write the arrays of a model as JSON."),
     "serve": ("_serve", "Serve models over HTTP."),
+    "loadtest": ("_loadtest", "Send load to a server, and check every answer."),
     "adopt": ("_adopt", "Save a model that lies in files of another library."),
     "push": ("_push", "Keep a bundle in the store as the next version of its name."),
     "pull": ("_pull", "Write a bundle of the store to a file."),
