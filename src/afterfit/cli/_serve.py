@@ -61,6 +61,11 @@ Examples:
     metavar="SECONDS",
     help="Refuse at once who would wait longer.",
 )
+@click.option(
+    "--access-log",
+    metavar="FILE",
+    help="Add a line of JSON for each request to FILE, or to standard error for -.",
+)
 @store_option
 def serve(
     bundles: tuple[Path | Reference, ...],
@@ -73,6 +78,7 @@ def serve(
     on_unusual: Literal["warn", "error", "ignore"],
     redact: bool,
     latency_target: float | None,
+    access_log: str | None,
     url: str | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
@@ -86,7 +92,7 @@ def serve(
     Without a BUNDLE, as SageMaker and Vertex AI start a container, those in /opt/ml/model are served (or in the folder
     that AFTERFIT_MODEL_DIR names), on 0.0.0.0 and port 8080 (or AIP_HTTP_PORT).
     """
-    from afterfit.serving import Container, Limits, Policy, find_container
+    from afterfit.serving import Container, Limits, Policy, Telemetry, find_container
     from afterfit.serving import serve as run
 
     asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
@@ -102,6 +108,7 @@ def serve(
         limits=Limits(max_body=max_body, max_rows=max_rows),
         policy=Policy(unusual=on_unusual, redact=redact, latency_target=latency_target),
         store=url,
+        telemetry=Telemetry(access_log),
         on_ready=lambda url: click.echo(
             f"Serving {len(asked.paths)} model{'s'[: len(asked.paths) > 1]} at {url} (Ctrl-C stops it)"
         ),

@@ -7,5 +7,6 @@ of one kind of client; the HTTP layer reads requests and sends answers; granian 
 from afterfit.serving._container import Container, find_container
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 from afterfit.serving._server import serve
+from afterfit.serving._telemetry import Telemetry
 
-__all__ = ["Container", "DataPlane", "Limits", "Policy", "find_container", "serve"]
+__all__ = ["Container", "DataPlane", "Limits", "Policy", "Telemetry", "find_container", "serve"]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaError, TooManyRowsError
 from afterfit.schema import UnusualValues
 from afterfit.serving._batching import Batcher
+from afterfit.serving._trace import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -78,6 +79,7 @@ class ServedModel:
         self.batcher = batcher
         self.policy = policy
         self.meter = meter
+        self.title = f"{model.name}@{model.version}"
         self._max_rows = max_rows
         self._decode_json = model.decoder.decode_json
         self._unusual = unusual
@@ -241,14 +243,21 @@ class DataPlane:
         Both must be pure. Whatever would take long is done in a thread. Raises SchemaError for rows that do not
         fit and OverloadedError where too much waits, or where the model's turn comes after `deadline`.
         """
+        trace = current.get()
+        if trace is not None:
+            trace.model = served.title
         timed = partial(_timed, decode)
         packed, decoding = timed() if size <= INLINE_BODY else await self.in_thread(timed)
         ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
+        answered = perf_counter()
         write = partial(_timed, partial(shape, batch, ticket))
         answer, writing = write() if ticket.rows <= INLINE_ROWS else await self.in_thread(write)
         if served.meter is not None:
             served.meter.write.observe(writing)
+        if trace is not None:
+            trace.rows, trace.decoding, trace.writing = ticket.rows, decoding, writing
+            trace.model_time = answered - ticket.submitted
         return answer
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
@@ -261,6 +270,8 @@ class DataPlane:
         A contract calls it while it receives a body, before it keeps the bytes.
         """
         if self._held_bytes and self._held_bytes + size > self.limits.max_held_bytes:
+            if self.meter is not None:
+                self.meter.full.add()
             raise OverloadedError(f"{self._held_bytes} bytes of long requests are in memory already")
         self._held_bytes += size
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
 from afterfit.serving._data_plane import Limits, Policy
+from afterfit.serving._telemetry import Telemetry
 from afterfit.serving._worker import Settings, make_application
 from afterfit.store import Reference, find_place
 
@@ -50,6 +51,7 @@ def serve(
     policy: Policy | None = None,
     store: str | None = None,
     vertex: VertexRoutes | None = None,
+    telemetry: Telemetry | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -61,7 +63,7 @@ def serve(
     directory), and followed: where an alias moves, every worker serves the version it names within a second.
 
     Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
-    that Vertex AI asks for.
+    that Vertex AI asks for. `telemetry`: what is told of each request.
 
     Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
     ArgumentError where one version is given twice, granian is not installed, or the address cannot be taken;
@@ -75,12 +77,16 @@ def serve(
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
     sources = [path if isinstance(path, Reference) else str(Path(path).resolve()) for path in paths]
     stored = any(isinstance(source, Reference) for source in sources)
+    telemetry = telemetry or Telemetry()
+    telemetry.check()
     url_of_store = find_place(store).url if stored else None
     _audit(sources, url_of_store)
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
-    settings = Settings(tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex)
+    settings = Settings(
+        tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex, telemetry
+    )
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
+from afterfit.serving._telemetry import Telemetry, open_recorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     Looked = tuple[Stamp, list[Stamp | Version]]
 
 
+GAUGE_SECONDS = 1.0
+"""How often a worker brings its gauges up to date."""
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a worker needs to know; it crosses to the worker's process."""
@@ -42,6 +48,7 @@ class Settings:
     """The URL of the store that the references among `sources` are in."""
     vertex: VertexRoutes | None = None
     """The paths of Vertex AI, where it runs the server."""
+    telemetry: Telemetry = field(default_factory=Telemetry)
 
     @property
     def trigger(self) -> str:
@@ -69,6 +76,7 @@ def make_application(settings: Settings) -> Application:
     _log_to_stderr()
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
+    recorder = open_recorder(settings.telemetry, os.environ)
     sources = Sources(settings.sources, settings.store)
 
     def in_service() -> list[Model]:
@@ -110,8 +118,25 @@ def make_application(settings: Settings) -> Application:
     watcher = BundleWatcher(look, load, swap)
     trigger = Path(settings.trigger)
     repository = Repository(trigger.with_name("unloaded"), trigger, watcher.look)
-    application = Application(open_plane, contracts, observer=meter, meanwhile=watcher.run)
+
+    async def beside() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(watcher.run())
+                group.create_task(_keep_fresh(application))
+        finally:
+            if recorder is not None:
+                recorder.close()
+
+    application = Application(open_plane, contracts, observer=meter, recorder=recorder, meanwhile=beside)
     return application
+
+
+async def _keep_fresh(application: Application) -> None:
+    """Whichever worker is asked for the metrics shows the gauges of all, so each keeps its own up to date."""
+    while True:
+        application.refresh_gauges()
+        await asyncio.sleep(GAUGE_SECONDS)
 
 
 def _settle_memory() -> None:
