@@ -29,7 +29,11 @@ Examples:
 @click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", show_default="8000", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes; each uses one core."
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Processes, at most one for each core.",
 )
 @click.option(
     "--max-body",

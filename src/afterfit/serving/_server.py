@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
+from afterfit.runtime import available_cores
 from afterfit.serving._data_plane import Limits, Policy
 from afterfit.serving._telemetry import Telemetry
 from afterfit.serving._worker import Settings, make_application
@@ -56,7 +57,8 @@ def serve(
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
 
-    `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
+    `port` 0 takes a free one. Each of `workers` processes holds every model. Workers and the threads that they spread
+    many rows over are no more than the cores of this machine, or of this container.
     `on_ready` is called, from another thread, with the server's URL once it answers there.
 
     A `Reference` is looked up in the store at the URL `store` (by default the one found from the working
@@ -66,13 +68,13 @@ def serve(
     that Vertex AI asks for. `telemetry`: what is told of each request.
 
     Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
-    ArgumentError where one version is given twice, granian is not installed, or the address cannot be taken;
-    nothing is started then. SystemExit with code 1 follows where a worker ends and cannot be replaced.
+    ArgumentError where one version is given twice, there are more workers than cores, granian is not installed, or
+    the address cannot be taken; nothing is started then. SystemExit with code 1 follows where a worker ends and
+    cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
-    if workers < 1:
-        raise ArgumentError(f"{workers} workers; at least 1 is needed")
+    threads = thread_budget(workers, available_cores())
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
     sources = [path if isinstance(path, Reference) else str(Path(path).resolve()) for path in paths]
@@ -85,7 +87,14 @@ def serve(
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
     settings = Settings(
-        tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex, telemetry
+        tuple(sources),
+        counts,
+        limits or Limits(),
+        policy or Policy(),
+        url_of_store,
+        vertex,
+        telemetry,
+        threads,
     )
     stopped = threading.Event()
     if on_ready is not None:
@@ -95,6 +104,19 @@ def serve(
     finally:
         stopped.set()
         shutil.rmtree(counts, ignore_errors=True)
+
+
+def thread_budget(workers: int, cores: int) -> int:
+    """Threads on which each worker runs its models, so that all of them together do not exceed the cores.
+
+    Raises ArgumentError where there are more workers than cores: they would only take turns.
+    """
+    if workers < 1:
+        raise ArgumentError(f"{workers} workers; at least 1 is needed")
+    if workers > cores:
+        have = "1 core" if cores == 1 else f"{cores} cores"
+        raise ArgumentError(f"{workers} workers would take turns on {have}; start at most {cores}")
+    return cores // workers
 
 
 def _audit(sources: Sequence[Source], store: str | None) -> None:

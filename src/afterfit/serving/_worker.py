@@ -49,6 +49,8 @@ class Settings:
     vertex: VertexRoutes | None = None
     """The paths of Vertex AI, where it runs the server."""
     telemetry: Telemetry = field(default_factory=Telemetry)
+    threads: int = 1
+    """Threads that a worker spreads many rows over."""
 
     @property
     def trigger(self) -> str:
@@ -77,7 +79,7 @@ def make_application(settings: Settings) -> Application:
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
     recorder = open_recorder(settings.telemetry, os.environ)
-    sources = Sources(settings.sources, settings.store)
+    sources = Sources(settings.sources, settings.store, settings.threads)
 
     def in_service() -> list[Model]:
         return [one.model for one in sources.loaded if not repository.is_unloaded(one.model.name)]
