@@ -40,7 +40,7 @@ from pathlib import Path
 from typing import Any
 
 from _peers import PACKAGES, Row, Server, peer
-from _processes import free_port, held_to, resident
+from _processes import free_port, held_to, resident, stop_tree
 from _wrk import Load, load, write_requests
 
 HERE = Path(__file__).parent
@@ -243,11 +243,7 @@ def running(server: Server, body: bytes) -> Iterator[tuple[int, subprocess.Popen
                 time.sleep(0.002)
             yield port, process, time.perf_counter() - started
         finally:
-            process.terminate()
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop_tree(process)
 
 
 def post(
