@@ -157,3 +157,32 @@ def hand_manifest() -> Manifest:
 def hand_answer():
     """The probability of `yes` that the model of `hand_bundle` gives to a row."""
     return answer
+
+
+@pytest.fixture(scope="session")
+def toy_bundle(tmp_path_factory):
+    """A classifier of two numbers and a text column, saved as people save theirs."""
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    import afterfit
+
+    rng = np.random.default_rng(7)
+    X = pd.DataFrame(
+        {
+            "delay": rng.normal(10, 30, 400),
+            "distance (miles)": rng.integers(80, 3000, 400),
+            "carrier": rng.choice(["UA", "AA", "B6"], 400),
+        }
+    )
+    y = np.where(X["delay"] + 5 * (X["carrier"] == "B6") > 12, "late", "on time")
+    columns = make_column_transformer(
+        (StandardScaler(), ["delay", "distance (miles)"]),
+        (OneHotEncoder(handle_unknown="ignore"), ["carrier"]),
+    )
+    path = tmp_path_factory.mktemp("bundles") / "toy.afit"
+    afterfit.save(make_pipeline(columns, LogisticRegression()).fit(X, y), path, X=X, y=y, name="toy")
+    return path

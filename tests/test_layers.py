@@ -15,7 +15,7 @@ LAYERS = [
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
     {"capture", "monitoring", "doctor", "search", "emit", "promotion", "_load"},
-    {"serving", "web", "retrain", "testing"},
+    {"serving", "web", "retrain", "testing", "loadtest"},
     {"cli"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
@@ -128,6 +128,8 @@ def test_imports_point_down():
         ("afterfit.store._store", "from afterfit.runtime import load"),
         ("afterfit.promotion._checks", "from afterfit.serving import serve"),
         ("afterfit.serving._sources", "import sqlalchemy"),
+        ("afterfit.loadtest._deck", "from afterfit.serving import serve"),
+        ("afterfit.loadtest._engine", "import rich.live"),
     ],
 )
 def test_an_illegal_import_is_found(module: str, line: str):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from contextlib import suppress
+from pathlib import Path
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
+from tests.serving.test_server import children, running
 
 import afterfit
-from afterfit.serving import DataPlane
+from afterfit.serving import DataPlane, Limits
 from afterfit.serving._board import MAX_SERIES, Board, add_up, exposition
 from afterfit.serving._http import Application
 from afterfit.serving._meters import ServerMeter
@@ -138,3 +144,63 @@ def test_the_process_is_named_in_the_files(tmp_path):
     board = Board(tmp_path)
     assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {str(os.getpid())}
     board.close()
+
+
+def test_what_is_refused_unrun_is_counted_whatever_the_reason(tools, tmp_path):
+    meter = ServerMeter(tmp_path)
+    model = tools.SpyModel(seconds=0.2)
+    limits = Limits(max_held_bytes=50_000)
+    app = Application(
+        lambda: DataPlane([model], limits, meter=meter),
+        lambda plane: [NativeContract(plane), OperationsContract(plane, meter)],
+        observer=meter,
+    )
+    app.start()
+
+    async def send():
+        body, json_type = tools.rows(tools.row()), (b"content-type", b"application/json")
+        # The model learns that it is slow, and then runs in its thread.
+        await tools.call(app, "POST", "/predict", body)
+        slow = asyncio.ensure_future(tools.call(app, "POST", "/predict", body))
+        while len(model.runs) < 2:
+            await asyncio.sleep(0.001)
+        late = await tools.call(app, "POST", "/predict", body, [json_type, (b"x-request-timeout", b"0.001")])
+        long = [tools.call(app, "POST", "/predict", b" " * 40_000 + body) for _ in range(2)]
+        statuses = [reply.status for reply in await asyncio.gather(*long)]
+        return (await slow).status, late.status, statuses, await tools.call(app, "GET", "/metrics")
+
+    slow, late, statuses, reply = asyncio.run(send())
+    app.stop()
+    meter.board.close()
+    assert (slow, late, sorted(statuses)) == (200, 503, [200, 503])
+    found = read(reply.body)
+    assert value(found, "afterfit_shed_total", model="spy") == 1
+    assert value(found, "afterfit_shed_bodies_total") == 1
+
+
+def test_gauges_of_workers_that_are_not_asked_are_fresh(toy_bundle):
+    with running(toy_bundle, "--workers", 2, expect_complaints=True) as (url, process):
+        first = shown(url)
+        expected = sum(resident(worker) for worker in children(process.pid))
+        assert value(first, "afterfit_memory_bytes") == pytest.approx(expected, rel=0.3)
+        os.kill(children(process.pid)[0], signal.SIGKILL)
+        assert "worker" in process.stderr.readline()
+        stop = time.monotonic() + 30
+        while value(shown(url), "afterfit_workers") != 2:
+            assert time.monotonic() < stop, "the worker was not replaced"
+        second = shown(url)
+        assert value(second, "afterfit_memory_bytes") < 1.5 * value(first, "afterfit_memory_bytes")
+        assert value(second, "afterfit_model_info", model="toy") == 2
+
+
+def shown(url):
+    with httpx.Client(transport=httpx.HTTPTransport(retries=5)) as client:
+        for _ in range(5):
+            # A worker that is killed takes the connections along that it had not accepted yet.
+            with suppress(httpx.TransportError):
+                return read(client.get(f"{url}/metrics").content)
+    raise AssertionError("the server does not answer")
+
+
+def resident(pid):
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

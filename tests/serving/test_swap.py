@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import json
 import shutil
 import signal
 import threading
 import time
+import weakref
 
 import httpx
 import numpy as np
@@ -126,3 +129,32 @@ def test_a_truncated_file_leaves_the_old_version_serving(versions, tmp_path):
         assert httpx.get(f"{url}/models").json()["models"][0]["version"] == first.version
         place(paths[1], served)
         wait_for(url, second.version)
+
+
+def test_a_model_that_is_swapped_out_is_freed_at_once(versions, tools):
+    """Not when the collector comes to it: a server collects so seldom that its memory would grow with every swap."""
+    paths = versions[1]
+    app = tools.make_app(afterfit.load(paths[0], threads=1))
+    body = tools.rows({"x0": 5.0})
+    gc.collect()
+    gc.disable()
+    try:
+        for path in (paths[1], paths[0], paths[1]):
+            model = afterfit.load(path, threads=1)
+            seen = weakref.ref(model)
+            app.replace([model])
+            for route in ("/predict", "/check"):
+                assert asyncio.run(tools.call(app, "POST", route, body)).status == 200
+            infer = {"inputs": [{"name": "x0", "shape": [1], "datatype": "FP64", "data": [5.0]}]}
+            assert (
+                asyncio.run(
+                    tools.call(app, "POST", "/v2/models/line/infer", json.dumps(infer).encode())
+                ).status
+                == 200
+            )
+            del model
+            app.replace([afterfit.load(paths[0], threads=1)])
+            assert seen() is None
+    finally:
+        gc.enable()
+        app.stop()

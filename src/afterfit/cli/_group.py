@@ -25,6 +25,7 @@ COMMANDS = {
     "export": ("_export", "Write the arrays of a model as JSON."),
     "serve": ("_serve", "Serve models over HTTP."),
     "keys": ("_keys", "Make, list and revoke the keys that a server asks for."),
+    "loadtest": ("_loadtest", "Send load to a server, and check every answer."),
     "adopt": ("_adopt", "Save a model that lies in files of another library."),
     "push": ("_push", "Keep a bundle in the store as the next version of its name."),
     "pull": ("_pull", "Write a bundle of the store to a file."),

@@ -29,7 +29,11 @@ Examples:
 @click.option("--host", show_default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", show_default="8000", type=click.IntRange(0, 65535), help="Port; 0 takes a free one.")
 @click.option(
-    "--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes; each uses one core."
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Processes, at most one for each core.",
 )
 @click.option(
     "--max-body",
@@ -111,6 +115,11 @@ Examples:
     metavar="SECONDS",
     help="Close connections that stay idle, or send a request, for longer.",
 )
+@click.option(
+    "--access-log",
+    metavar="FILE",
+    help="Add a line of JSON for each request to FILE, or to standard error for -.",
+)
 @store_option
 def serve(
     bundles: tuple[Path | Reference, ...],
@@ -130,6 +139,7 @@ def serve(
     tls_key: str | None,
     origins: tuple[str, ...],
     client_timeout: float,
+    access_log: str | None,
     url: str | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
@@ -146,7 +156,7 @@ def serve(
 
     Without --keys only this machine may call: another --host is refused unless --insecure is said.
     """
-    from afterfit.serving import Container, Limits, Policy, Protection, find_container
+    from afterfit.serving import Container, Limits, Policy, Protection, Telemetry, find_container
     from afterfit.serving import serve as run
 
     asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
@@ -175,6 +185,7 @@ def serve(
             private_key=tls_key,
             origins=origins,
         ),
+        telemetry=Telemetry(access_log),
         on_ready=lambda url: click.echo(
             f"Serving {len(asked.paths)} model{'s'[: len(asked.paths) > 1]} at {url} (Ctrl-C stops it)"
         ),

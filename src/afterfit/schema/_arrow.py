@@ -46,7 +46,7 @@ def _read_booleans(name: str, column: Any) -> ColumnData:
 
 def _read_integers(name: str, column: Any) -> ColumnData:
     missing = _nulls(column)
-    values = column.fill_null(0).to_numpy()
+    values = (column if missing is None else column.fill_null(0)).to_numpy()
     return from_numbers(name, values, missing, FLOAT64 if missing is not None else None)
 
 
@@ -62,20 +62,25 @@ def _nulls(column: Any) -> NDArray[np.bool_] | None:
 
 def _codes(column: Any) -> tuple[NDArray[np.intp], Any]:
     """The codes of a dictionary column, -1 where null, and the one dictionary they point into."""
-    unified = column.unify_dictionaries()
+    unified = column if column.num_chunks == 1 else column.unify_dictionaries()
     if unified.num_chunks == 0:
         return np.empty(0, dtype=np.intp), pa.array([], column.type.value_type)
-    parts = [
-        chunk.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-        for chunk in unified.chunks
-    ]
-    return np.concatenate(parts).astype(np.intp, copy=False), unified.chunk(0).dictionary
+    parts = [_indices(chunk.indices) for chunk in unified.chunks]
+    codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return codes.astype(np.intp, copy=False), unified.chunk(0).dictionary
+
+
+def _indices(found: Any) -> NDArray[Any]:
+    if found.null_count:
+        found = found.cast(pa.int64()).fill_null(-1)
+    return np.asarray(found.to_numpy(zero_copy_only=False))
 
 
 def _read_strings(name: str, column: Any) -> ColumnData:
     # Offsets of 32 bits could overflow when chunks are joined, and string views have no dictionary kernel.
-    encoded = column.cast(pa.large_string()).dictionary_encode()
-    codes, words = _codes(encoded)
+    if column.num_chunks != 1 or types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
+    codes, words = _codes(column.dictionary_encode())
     return from_words(name, codes, words.to_pylist(), codes < 0)
 
 

@@ -36,7 +36,7 @@ class UnusualValues:
                 low, high = np.array([_span(column) for column in columns], dtype=np.float64).T
                 self._spans[name] = (columns, low, high)
         self._known = [
-            (column, frozenset(map(encode_text, _texts(column))))
+            (column, frozenset([*map(encode_text, _texts(column)), MISSING_TEXT]))
             for column in schema.packed("text")
             if column.categories is not None and column.categories.open
         ]
@@ -48,10 +48,7 @@ class UnusualValues:
             if ((values < low) | (values > high)).any():
                 return True
         return any(
-            not known.issuperset(
-                value for value in packed["text"][:, column.position] if value != MISSING_TEXT
-            )
-            for column, known in self._known
+            not known.issuperset(packed["text"][:, column.position].tolist()) for column, known in self._known
         )
 
     def find(self, packed: Packed, limit: int | None = None) -> list[CellError]:
@@ -66,8 +63,9 @@ class UnusualValues:
                 column = columns[place]
                 found.append((row, self._order[column.name], column, values[row, place]))
         for column, known in self._known:
-            for row, value in enumerate(packed["text"][:, column.position].tolist()):
-                if value != MISSING_TEXT and value not in known:
+            values = packed["text"][:, column.position].tolist()
+            for row, value in enumerate(() if known.issuperset(values) else values):
+                if value not in known:
                     found.append((row, self._order[column.name], column, decode_text(value)))
         found.sort(key=lambda item: item[:2])
         suggestions = Suggestions()

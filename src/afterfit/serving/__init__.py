@@ -8,5 +8,6 @@ from afterfit.serving._container import Container, find_container
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 from afterfit.serving._security import Protection
 from afterfit.serving._server import serve
+from afterfit.serving._telemetry import Telemetry
 
-__all__ = ["Container", "DataPlane", "Limits", "Policy", "Protection", "find_container", "serve"]
+__all__ = ["Container", "DataPlane", "Limits", "Policy", "Protection", "Telemetry", "find_container", "serve"]

@@ -194,9 +194,7 @@ class Batcher:
             self._waiting = [ticket for ticket in self._waiting if ticket.deadline >= now]
             self._waiting_rows -= sum(ticket.rows for ticket in late)
             for ticket in late:
-                ticket.settle(
-                    OverloadedError("the time that the request allowed ran out before its turn came")
-                )
+                ticket.settle(self._shed("the time that the request allowed ran out before its turn came"))
         self._earliest_deadline = min((ticket.deadline for ticket in self._waiting), default=math.inf)
 
     def _finish(

@@ -14,7 +14,7 @@ import os
 import secrets
 from bisect import bisect_left
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -138,9 +138,7 @@ def add_up(folder: Path) -> list[Series]:
     total: dict[tuple[str, Labels], Series] = {}
     for path in sorted(folder.glob("*.series")):
         alive = _is_alive(int(path.name.partition("-")[0]))
-        values = path.with_suffix(".values").read_bytes()
-        numbers = memoryview(values).cast("d")
-        for one in _read(path, numbers):
+        for one in _read(path):
             if one.kind == "gauge" and not alive:
                 continue
             known = total.setdefault((one.name, one.labels), one)
@@ -149,18 +147,29 @@ def add_up(folder: Path) -> list[Series]:
     return [total[key] for key in sorted(total)]
 
 
-def _read(path: Path, numbers: memoryview[float]) -> Iterable[Series]:
+def _read(path: Path) -> Iterable[Series]:
     # The last line is empty, or has not been written whole yet.
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        slot, kind, name, labels, bounds = json.loads(line)
-        width = len(bounds) + 2 if kind == "histogram" else 1
+    lines = [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]]
+    if not lines:
+        return
+    # Slots are claimed in the order of the lines, and most of the file is never used.
+    used = lines[-1][0] + _width(lines[-1])
+    with path.with_suffix(".values").open("rb") as file:
+        numbers = memoryview(file.read(8 * used)).cast("d")
+    for line in lines:
+        slot, kind, name, labels, bounds = line
         yield Series(
             kind,
             name,
             tuple((key, value) for key, value in labels),
             tuple(bounds),
-            [float(number) for number in numbers[slot : slot + width]],
+            [float(number) for number in numbers[slot : slot + _width(line)]],
         )
+
+
+def _width(line: list[Any]) -> int:
+    """The slots that a series takes."""
+    return len(line[4]) + 2 if line[1] == "histogram" else 1
 
 
 def _is_alive(process: int) -> bool:

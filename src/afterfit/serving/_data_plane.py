@@ -14,6 +14,7 @@ from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaErr
 from afterfit.schema import UnusualValues
 from afterfit.serving._batching import Batcher
 from afterfit.serving._callers import CALLER
+from afterfit.serving._trace import current
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -85,7 +86,7 @@ class ServedModel:
         self.batcher = batcher
         self.policy = policy
         self.meter = meter
-        self._identity = f"{model.name}@{model.version}"
+        self.title = f"{model.name}@{model.version}"
         self._max_rows = limits.max_rows
         self._max_text = limits.max_text
         self._decode_json = model.decoder.decode_json
@@ -137,7 +138,7 @@ class ServedModel:
         caller = CALLER.get()
         if caller is not None:
             caller.take(row_count(packed))
-            caller.look(self._identity, packed)
+            caller.look(self.title, packed)
 
     def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
         """Line packed rows up for the next run; `decoding` seconds went into them.
@@ -284,15 +285,22 @@ class DataPlane:
         fit, LimitExceededError where the caller may send no more, and OverloadedError where too much waits, or where
         the model's turn comes after `deadline`.
         """
+        trace = current.get()
+        if trace is not None:
+            trace.model = served.title
         timed = partial(_timed, decode)
         packed, decoding = timed() if size <= INLINE_BODY else await self.in_thread(timed)
         served.charge(packed)
         ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
+        answered = perf_counter()
         write = partial(_timed, partial(shape, batch, ticket))
         answer, writing = write() if ticket.rows <= INLINE_ROWS else await self.in_thread(write)
         if served.meter is not None:
             served.meter.write.observe(writing)
+        if trace is not None:
+            trace.rows, trace.decoding, trace.writing = ticket.rows, decoding, writing
+            trace.model_time = answered - ticket.submitted
         return answer
 
     async def in_thread(self, work: Callable[[], _T]) -> _T:
@@ -305,6 +313,8 @@ class DataPlane:
         A contract calls it while it receives a body, before it keeps the bytes.
         """
         if self._held_bytes and self._held_bytes + size > self.limits.max_held_bytes:
+            if self.meter is not None:
+                self.meter.full.add()
             raise OverloadedError(f"{self._held_bytes} bytes of long requests are in memory already")
         self._held_bytes += size
 

@@ -35,19 +35,27 @@ from afterfit.serving._exchange import (
     problem_response,
 )
 from afterfit.serving._send_file import send_file
+from afterfit.serving._trace import REQUEST_ID
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
 
+    from opentelemetry.sdk.trace import Span
+
     from afterfit.runtime import Model
     from afterfit.serving._data_plane import DataPlane
     from afterfit.serving._exchange import Answer, Contract, Gate, Observer, Route
+    from afterfit.serving._telemetry import Recorder
+    from afterfit.serving._trace import Trace
 
     Message = MutableMapping[str, Any]
     Receive = Callable[[], Awaitable[Message]]
     Send = Callable[[Message], Awaitable[None]]
 
 _log = logging.getLogger("afterfit.serving")
+
+LEFT = 499
+"""Stands for a status where the client left before it could be answered."""
 
 _FAILED = Problem(500, "internal", "The server failed to answer; its log says why.")
 _NOT_READY = Problem(503, "not-ready", "The models are not loaded yet.", headers=[(b"retry-after", b"1")])
@@ -58,7 +66,8 @@ class Application:
 
     `load` makes the data plane when the server starts (ASGI lifespan, or `start`), and `contracts` the
     contracts that speak for it. `gate` is asked before anything of a request is read, and `observer` told of
-    every answer. `meanwhile` runs beside the requests from the start of the server to its end.
+    every answer; `recorder` follows a request from its beginning and gives it an id. `meanwhile` runs beside the
+    requests from the start of the server to its end.
 
     Whatever is sent, the answer is one whole HTTP response; an exception that nobody expected is logged and
     answered with 500 and no word of it.
@@ -71,12 +80,14 @@ class Application:
         *,
         gate: Gate | None = None,
         observer: Observer | None = None,
+        recorder: Recorder | None = None,
         meanwhile: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._load = load
         self._make_contracts = contracts
         self._gate = gate
         self._observer = observer
+        self._recorder = recorder
         self._meanwhile = meanwhile
         self._contracts: Sequence[Contract] = ()
         self._table: dict[str, dict[str, tuple[Route, Contract]]] = {}
@@ -103,6 +114,11 @@ class Application:
             raise RuntimeError("the application is not started")
         self._plane.replace(models)
         self._open_routes()
+
+    def refresh_gauges(self) -> None:
+        """Bring what is shown of the present up to date."""
+        if self._plane is not None:
+            self._plane.refresh_gauges()
 
     def _open_routes(self) -> None:
         table: dict[str, dict[str, tuple[Route, Contract]]] = {}
@@ -134,6 +150,7 @@ class Application:
 
     async def _answer_request(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         started = perf_counter()
+        begun = None if self._recorder is None else self._recorder.begin(scope)
         method: str = scope["method"]
         found = self._table.get(scope["path"])
         route, contract = (None, None) if found is None else found.get(method, (None, None))
@@ -150,24 +167,41 @@ class Application:
             else:
                 answer = await self._answer(route, dict(scope["headers"]), receive)
         except ClientLeftError:
+            self._told(begun, scope, route, LEFT, started, 0)
             return
         except Exception as error:  # noqa: BLE001 - whatever happens, the client gets an answer and the log the reason
             answer = await self._refuse_error(error, contract, scope, receive)
+        identity = [] if begun is None else [(REQUEST_ID, begun[0].request_id.encode())]
         if isinstance(answer, FileResponse):
+            answer = answer._replace(headers=[*answer.headers, *identity])
             status, sent = answer.status, answer.size
             await send_file(answer, method, send)
         else:
             if isinstance(answer, bytes):
                 status, body = 200, answer
-                head = [JSON, NOSNIFF, (CONTENT_LENGTH, b"%d" % len(body))]
+                head = [JSON, NOSNIFF, (CONTENT_LENGTH, b"%d" % len(body)), *identity]
             else:
                 status, body = answer.status, answer.body
-                head = [*answer.headers, (CONTENT_LENGTH, b"%d" % len(body))]
+                head = [*answer.headers, (CONTENT_LENGTH, b"%d" % len(body)), *identity]
             sent = len(body)
             await send({"type": "http.response.start", "status": status, "headers": head})
             await send({"type": "http.response.body", "body": b"" if method == "HEAD" else body})
+        self._told(begun, scope, route, status, started, sent)
+
+    def _told(
+        self,
+        begun: tuple[Trace, Span | None] | None,
+        scope: MutableMapping[str, Any],
+        route: Route | None,
+        status: int,
+        started: float,
+        sent: int,
+    ) -> None:
+        seconds = perf_counter() - started
         if self._observer is not None:
-            self._observer.observe(scope, route, status, perf_counter() - started, sent)
+            self._observer.observe(scope, route, status, seconds, sent)
+        if self._recorder is not None and begun is not None:
+            self._recorder.end(begun, scope, route, status, seconds, sent)
 
     async def _answer(self, route: Route, headers: dict[bytes, bytes], receive: Receive) -> Answer:
         if not route.media_types:
@@ -264,6 +298,7 @@ class Application:
             await send({"type": "lifespan.startup.complete"})
         if beside is not None:
             beside.cancel()
+            await asyncio.wait([beside])
         self.stop()
         await send({"type": "lifespan.shutdown.complete"})
 

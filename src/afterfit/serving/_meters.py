@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.serving._board import Board, add_up, exposition
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from afterfit.errors import CellError
     from afterfit.serving._batching import Ticket
@@ -31,19 +32,22 @@ DESCRIPTIONS = {
     "afterfit_key_requests_total": "Requests of the holder of a key.",
     "afterfit_key_rows_total": "Rows of the holder of a key that fitted the schema.",
     "afterfit_key_steps_total": "Compared rows that differed from the row before in one column alone.",
-    "afterfit_memory_bytes": "Resident memory of the workers, at its peak.",
+    "afterfit_memory_bytes": "Resident memory of the workers; at its peak, where the system tells no more.",
     "afterfit_model_info": "The versions that are served.",
     "afterfit_refused_total": "Requests that were not let in, by reason.",
     "afterfit_request_seconds": "Time from the head of a request to the end of its answer.",
     "afterfit_requests_total": "Requests answered, by route and status.",
     "afterfit_rows_total": "Rows answered.",
     "afterfit_shed_total": "Requests refused unrun because too much waited or their time had run out.",
+    "afterfit_shed_bodies_total": "Requests refused because the long bodies in memory were too many already.",
     "afterfit_stage_seconds": "Time a request spends being decoded, waiting, running and being written.",
     "afterfit_start_time_seconds": "When the workers started, in seconds since 1970, added up.",
     "afterfit_unusual_values_total": "Values that no training row had, by column.",
     "afterfit_waiting_rows": "Rows that wait for the model.",
     "afterfit_workers": "Workers that are running.",
 }
+
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 UNKNOWN = "(unknown)"
 """The label of a path that is no route, and of a mistake that is in no column of the schema."""
@@ -107,6 +111,7 @@ class ServerMeter:
         self.board.gauge("afterfit_workers").set(1)
         self.board.gauge("afterfit_start_time_seconds").set(time.time())
         self._memory = self.board.gauge("afterfit_memory_bytes")
+        self.full = self.board.counter("afterfit_shed_bodies_total")
 
     def model(self, model: str, version: str, columns: Iterable[str]) -> ModelMeter:
         """The meter of one version of a model."""
@@ -127,12 +132,7 @@ class ServerMeter:
 
     def refresh(self) -> None:
         """Bring the gauges of this worker up to date."""
-        if sys.platform == "win32":
-            return
-        import resource
-
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        self._memory.set(peak if sys.platform == "darwin" else peak * 1024)
+        self._memory.set(_resident_bytes())
 
     def series(self) -> list[Series]:
         """What all workers counted."""
@@ -141,3 +141,16 @@ class ServerMeter:
     def exposition(self) -> bytes:
         """What all workers counted, in the Prometheus text format."""
         return exposition(self.series(), DESCRIPTIONS)
+
+
+def _resident_bytes() -> int:
+    """Resident memory of this process; at its peak, where the system tells no more, and 0 where not even that."""
+    if sys.platform == "linux":
+        with Path("/proc/self/statm").open("rb") as file:
+            return int(file.read().split()[1]) * PAGE_BYTES
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

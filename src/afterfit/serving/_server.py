@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
+from afterfit.runtime import available_cores
 from afterfit.serving._data_plane import Limits, Policy
 from afterfit.serving._security import Protection, check_protection, is_loopback
+from afterfit.serving._telemetry import Telemetry
 from afterfit.serving._worker import Settings, make_application
 from afterfit.store import Reference, find_place
 
@@ -53,11 +55,13 @@ def serve(
     store: str | None = None,
     vertex: VertexRoutes | None = None,
     protection: Protection | None = None,
+    telemetry: Telemetry | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
 
-    `port` 0 takes a free one. Each of `workers` processes holds every model and runs it on one thread.
+    `port` 0 takes a free one. Each of `workers` processes holds every model. Workers and the threads that they spread
+    many rows over are no more than the cores of this machine, or of this container.
     `on_ready` is called, from another thread, with the server's URL once it answers there.
 
     A `Reference` is looked up in the store at the URL `store` (by default the one found from the working
@@ -65,23 +69,24 @@ def serve(
 
     Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
     that Vertex AI asks for. `protection`: who may call, and over what; without it nobody is asked for a key, and only
-    loopback may be listened on.
+    loopback may be listened on. `telemetry`: what is told of each request.
 
     Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
-    ArgumentError where one version is given twice, granian is not installed, the address cannot be taken, or others
-    could reach it and there are no keys; nothing is started then. SystemExit with code 1 follows where a worker
-    ends and cannot be replaced.
+    ArgumentError where one version is given twice, there are more workers than cores, granian is not installed, the
+    address cannot be taken, or others could reach it and there are no keys; nothing is started then. SystemExit with
+    code 1 follows where a worker ends and cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
-    if workers < 1:
-        raise ArgumentError(f"{workers} workers; at least 1 is needed")
+    threads = thread_budget(workers, available_cores())
     if importlib.util.find_spec("granian") is None:
         raise ArgumentError('the server needs granian: pip install "afterfit[serve]"')
     protection = protection or Protection()
     check_protection(protection, host, workers)
     sources = [path if isinstance(path, Reference) else str(Path(path).resolve()) for path in paths]
     stored = any(isinstance(source, Reference) for source in sources)
+    telemetry = telemetry or Telemetry()
+    telemetry.check()
     url_of_store = find_place(store).url if stored else None
     _audit(sources, url_of_store)
     port = _claim(host, port)
@@ -97,6 +102,8 @@ def serve(
         protection=protection,
         is_local=is_loopback(host),
         workers=workers,
+        telemetry=telemetry,
+        threads=threads,
     )
     stopped = threading.Event()
     if on_ready is not None:
@@ -106,6 +113,19 @@ def serve(
     finally:
         stopped.set()
         shutil.rmtree(counts, ignore_errors=True)
+
+
+def thread_budget(workers: int, cores: int) -> int:
+    """Threads on which each worker runs its models, so that all of them together do not exceed the cores.
+
+    Raises ArgumentError where there are more workers than cores: they would only take turns.
+    """
+    if workers < 1:
+        raise ArgumentError(f"{workers} workers; at least 1 is needed")
+    if workers > cores:
+        have = "1 core" if cores == 1 else f"{cores} cores"
+        raise ArgumentError(f"{workers} workers would take turns on {have}; start at most {cores}")
+    return cores // workers
 
 
 def _audit(sources: Sequence[Source], store: str | None) -> None:

@@ -33,13 +33,14 @@ class Loaded:
 class Sources:
     """Looks where each source leads now, and loads what is there.
 
-    `store` is the URL of the store that references are looked up in. Methods but `adopt` may wait for a disk or
-    a network, and are called in one thread at a time.
+    `store` is the URL of the store that references are looked up in. A model spreads many rows over `threads`.
+    Methods but `adopt` may wait for a disk or a network, and are called in one thread at a time.
     """
 
-    def __init__(self, sources: Sequence[Source], store: str | None) -> None:
+    def __init__(self, sources: Sequence[Source], store: str | None, threads: int = 1) -> None:
         self._sources = sources
         self._url = store
+        self._threads = threads
         self._store: Store | None = None
         self.loaded: Sequence[Loaded] = ()
 
@@ -60,7 +61,7 @@ class Sources:
         loaded: list[Loaded] = []
         for source, version in zip(self._sources, found, strict=True):
             if isinstance(source, str):
-                loaded.append(Loaded(_prove(source), Path(source)))
+                loaded.append(Loaded(_prove(source, self._threads), Path(source)))
             elif isinstance(version, tuple) or version is None:
                 raise TypeError("a look at a reference finds a version")
             else:
@@ -77,7 +78,7 @@ class Sources:
 
     def _fetch(self, version: Version, asked: tuple[Reference, ...]) -> Loaded:
         path = self._open().fetch(version)
-        model = _prove(str(path))
+        model = _prove(str(path), self._threads)
         if model.bundle.digest != version.digest:
             raise StoreError(f"{version} is sha256:{model.bundle.digest}, not the bundle that was pushed")
         return Loaded(model, path, asked, version)
@@ -94,10 +95,10 @@ class Sources:
         return self._store
 
 
-def _prove(path: str) -> Model:
+def _prove(path: str, threads: int) -> Model:
     from afterfit.runtime import load
 
-    model = load(path, threads=1)
+    model = load(path, threads=threads)
     report = model.verify()
     if not report.ok:
         raise AfterfitError(f"{path} does not answer as when it was saved: {report.failures[0]}")

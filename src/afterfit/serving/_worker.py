@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 from afterfit.serving._security import CrossOrigin, Protection, drop_unread, make_gate
+from afterfit.serving._telemetry import Telemetry, open_recorder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
     from afterfit.store import Version
 
     Looked = tuple[Stamp, list[Stamp | Version]]
+
+
+GAUGE_SECONDS = 1.0
+"""How often a worker brings its gauges up to date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,9 @@ class Settings:
     is_local: bool = True
     """Whether the server listens on loopback alone."""
     workers: int = 1
+    telemetry: Telemetry = field(default_factory=Telemetry)
+    threads: int = 1
+    """Threads that a worker spreads many rows over."""
 
     @property
     def trigger(self) -> str:
@@ -75,7 +83,8 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
     _log_to_stderr()
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
-    sources = Sources(settings.sources, settings.store)
+    recorder = open_recorder(settings.telemetry, os.environ)
+    sources = Sources(settings.sources, settings.store, settings.threads)
 
     def in_service() -> list[Model]:
         return [one.model for one in sources.loaded if not repository.is_unloaded(one.model.name)]
@@ -124,10 +133,20 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
         workers=settings.workers,
     )
 
-    async def meanwhile() -> None:
-        await asyncio.gather(watcher.run(), gate.follow(), _drop_unread(settings.limits.client_seconds))
+    async def beside() -> None:
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(watcher.run())
+                group.create_task(_keep_fresh(application))
+                group.create_task(gate.follow())
+                group.create_task(_drop_unread(settings.limits.client_seconds))
+        finally:
+            if recorder is not None:
+                recorder.close()
 
-    application = Application(open_plane, contracts, gate=gate, observer=meter, meanwhile=meanwhile)
+    application = Application(
+        open_plane, contracts, gate=gate, observer=meter, recorder=recorder, meanwhile=beside
+    )
     origins = settings.protection.origins
     return CrossOrigin(application, origins) if origins else application
 
@@ -136,6 +155,13 @@ async def _drop_unread(seconds: float) -> None:
     """The socket is opened a moment after the application has started."""
     while sys.platform == "linux" and not drop_unread(seconds):
         await asyncio.sleep(0.05)
+
+
+async def _keep_fresh(application: Application) -> None:
+    """Whichever worker is asked for the metrics shows the gauges of all, so each keeps its own up to date."""
+    while True:
+        application.refresh_gauges()
+        await asyncio.sleep(GAUGE_SECONDS)
 
 
 def _settle_memory() -> None:

@@ -21,10 +21,14 @@ from afterfit.runtime._files._csv import CsvBatch, RowsAside, csv_options, heade
 from afterfit.runtime._files._formats import FileFormat
 from afterfit.runtime._files._table import TableBatch, check_columns, explained
 from afterfit.runtime._files._write import CsvSink
-from afterfit.schema import Schema
+from afterfit.schema import Schema, TablePacker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from afterfit.runtime._files._batch import Batch
+
+    Wanted = Callable[[pa.Schema], list[str]]
 
 BodyKind = Literal["csv", "arrow stream", "parquet"]
 
@@ -40,24 +44,49 @@ _MALFORMED = 1_000
 _HEAD = 1 << 20
 """Bytes within which the header of CSV has to end."""
 
+_REMEMBERED = 16
+"""Kinds of tables whose columns are known again: clients send few, and could make up any number."""
+
 _LABEL = "the body"
 
 
-def read_body(
-    data: bytes, kind: BodyKind, schema: Schema, *, max_rows: int, max_bytes: int, has_header: bool = True
-) -> Batch:
-    """All rows of a body, at most `max_rows`, of at most `max_bytes` once they are unpacked.
+class BodyReader:
+    """Reads bodies of at most `max_rows` rows, and of at most `max_bytes` once they are unpacked, for one schema.
 
-    Columns that the schema does not read are left out. Raises ArgumentError where the body breaks its format
-    or is larger, TooManyRowsError for more rows, SchemaError if columns are missing or of a type of no use.
+    What it found out of the columns of one body it remembers for others with the same. Thread-safe.
     """
-    if kind == "csv":
-        return _read_csv(data, schema, max_rows, has_header=has_header)
-    with explained(_LABEL, "Arrow IPC" if kind == "arrow stream" else "Parquet"):
-        read = _read_arrow if kind == "arrow stream" else _read_parquet
-        table = read(data, schema, max_rows, max_bytes)
-        table.validate(full=True)
-    return TableBatch(schema, table, np.arange(1, table.num_rows + 1, dtype=np.int64))
+
+    def __init__(self, schema: Schema, *, max_rows: int, max_bytes: int) -> None:
+        self._schema = schema
+        self._max_rows = max_rows
+        self._max_bytes = max_bytes
+        self._packer = TablePacker(schema)
+        self._known: dict[bytes, list[str]] = {}
+
+    def read(self, data: bytes, kind: BodyKind, *, has_header: bool = True) -> Batch:
+        """All rows of a body. Columns that the schema does not read are left out.
+
+        Raises ArgumentError where the body breaks its format or is larger, TooManyRowsError for more rows,
+        SchemaError if columns are missing or of a type of no use.
+        """
+        if kind == "csv":
+            return _read_csv(data, self._schema, self._max_rows, has_header=has_header)
+        with explained(_LABEL, "Arrow IPC" if kind == "arrow stream" else "Parquet"):
+            read = _read_arrow if kind == "arrow stream" else _read_parquet
+            table = read(data, self._wanted, self._max_rows, self._max_bytes)
+            table.validate(full=True)
+        numbers = np.arange(1, table.num_rows + 1, dtype=np.int64)
+        return TableBatch(self._schema, table, numbers, self._packer)
+
+    def _wanted(self, found: pa.Schema) -> list[str]:
+        """The names of the columns to read, whose types can be read within bounds."""
+        key = found.remove_metadata().serialize().to_pybytes()
+        wanted = self._known.get(key)
+        if wanted is None:
+            wanted = _check_schema(found, self._schema)
+            if len(self._known) < _REMEMBERED:
+                self._known[key] = wanted
+        return wanted
 
 
 def write_body(table: pa.Table, kind: BodyKind) -> bytes:
@@ -103,7 +132,7 @@ def _read_csv(data: bytes, schema: Schema, max_rows: int, *, has_header: bool) -
     return CsvBatch(schema, cells, numbers, tuple(aside.rows))
 
 
-def _read_arrow(data: bytes, schema: Schema, max_rows: int, max_bytes: int) -> pa.Table:
+def _read_arrow(data: bytes, wanted_of: Wanted, max_rows: int, max_bytes: int) -> pa.Table:
     del max_bytes
     source = pa.BufferReader(data)
     messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(data))
@@ -111,7 +140,7 @@ def _read_arrow(data: bytes, schema: Schema, max_rows: int, max_bytes: int) -> p
         if _is_compressed(message.type, bytes(message.metadata)):
             raise ArgumentError("the body has compressed buffers; write the stream without compression")
     reader = pa.ipc.open_stream(source)
-    wanted = _check_schema(reader.schema, schema)
+    wanted = wanted_of(reader.schema)
     parts = []
     rows = 0
     for part in reader:
@@ -121,9 +150,9 @@ def _read_arrow(data: bytes, schema: Schema, max_rows: int, max_bytes: int) -> p
     return pa.Table.from_batches(parts, pa.schema([reader.schema.field(name) for name in wanted]))
 
 
-def _read_parquet(data: bytes, schema: Schema, max_rows: int, max_bytes: int) -> pa.Table:
+def _read_parquet(data: bytes, wanted_of: Wanted, max_rows: int, max_bytes: int) -> pa.Table:
     file = pyarrow.parquet.ParquetFile(pa.BufferReader(data))
-    wanted = _check_schema(file.schema_arrow, schema)
+    wanted = wanted_of(file.schema_arrow)
     metadata = file.metadata
     _check_rows(metadata.num_rows, max_rows)
     if metadata.num_row_groups > max_rows:
@@ -146,7 +175,6 @@ def _read_parquet(data: bytes, schema: Schema, max_rows: int, max_bytes: int) ->
 
 
 def _check_schema(found: pa.Schema, schema: Schema) -> list[str]:
-    """The names of the columns to read, whose types can be read within bounds."""
     _check_width(len(found), schema)
     check_columns(schema, found, _LABEL)
     wanted = [column.name for column in schema.columns if column.input is not None]

@@ -14,7 +14,7 @@ import pyarrow.parquet
 
 from afterfit.errors import ArgumentError
 from afterfit.runtime._files._batch import Batch, Source
-from afterfit.schema import pack_table
+from afterfit.schema import TablePacker, pack_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,19 +26,21 @@ if TYPE_CHECKING:
 
 
 class TableBatch(Batch):
-    """Rows of a table with typed columns."""
+    """Rows of a table with typed columns. `packer`: the schema's, where there is one already."""
 
-    def __init__(self, schema: Schema, table: pa.Table, numbers: NDArray[np.int64]) -> None:
+    def __init__(
+        self, schema: Schema, table: pa.Table, numbers: NDArray[np.int64], packer: TablePacker | None = None
+    ) -> None:
         self.numbers = numbers
         self.malformed = ()
         self.cell_errors = {}
-        self._schema = schema
+        self._packer = packer or TablePacker(schema)
         self._table = table
         self._wanted = [column.name for column in schema.columns if column.input is not None]
 
     def pack(self, rows: NDArray[np.intp] | None = None) -> Packed:
         """The rows as the graph takes them."""
-        return pack_table(self._schema, take(self._table.select(self._wanted), rows))
+        return self._packer.pack(take(self._table.select(self._wanted), rows))
 
     def table(self, rows: NDArray[np.intp] | None = None) -> pa.Table:
         """The rows as they are typed."""

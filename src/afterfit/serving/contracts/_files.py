@@ -14,6 +14,8 @@ from afterfit.serving._exchange import NOSNIFF, HttpError, Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from afterfit.runtime._files._body import BodyReader
+    from afterfit.runtime._scoring import Answers
     from afterfit.schema import Packed
     from afterfit.serving._batching import Batch, Ticket
     from afterfit.serving._data_plane import DataPlane, ServedModel
@@ -55,6 +57,8 @@ class FileReader:
         self._plane = plane
         self._served = served
         self._is_ready = False
+        self._reader: BodyReader | None = None
+        self._answers: Answers | None = None
 
     @staticmethod
     def beside(body: bytes) -> int:
@@ -88,19 +92,16 @@ class FileReader:
         self._is_ready = True
 
     def _read(self, body: bytes, media: bytes, *, has_header: bool) -> Packed:
-        from afterfit.runtime._files._body import read_body
+        from afterfit.runtime._files._body import BodyReader
         from afterfit.runtime._scoring import pack_all
 
-        limits = self._plane.limits
-        try:
-            batch = read_body(
-                body,
-                _KINDS[media],
-                self._served.model.schema,
-                max_rows=limits.max_rows,
-                max_bytes=limits.max_body,
-                has_header=has_header,
+        if self._reader is None:
+            limits = self._plane.limits
+            self._reader = BodyReader(
+                self._served.model.schema, max_rows=limits.max_rows, max_bytes=limits.max_body
             )
+        try:
+            batch = self._reader.read(body, _KINDS[media], has_header=has_header)
         except ArgumentError as error:
             detail = "The body cannot be read" if self._plane.policy.redact else str(error)
             raise HttpError(400, "not-readable", f"{detail[:1].upper()}{detail[1:]}.") from None
@@ -112,7 +113,7 @@ class FileReader:
 
         served = self._served
         try:
-            answers = Answers(served.model.schema)
+            self._answers = self._answers or Answers(served.model.schema)
         except ArgumentError as error:
             raise HttpError(406, "not-a-table", f"The answer is no table: {error}; ask for JSON.") from None
         found = {name: array[ticket.start : ticket.stop] for name, array in batch.arrays.items()}
@@ -121,7 +122,7 @@ class FileReader:
             warnings = served.find_unusual(ticket.packed)
             if warnings:
                 head.append((b"afterfit-warnings", str(len(warnings)).encode()))
-        return Response(write_body(answers.table(found), _KINDS[media]), headers=head)
+        return Response(write_body(self._answers.table(found), _KINDS[media]), headers=head)
 
 
 def _import_files() -> None:

@@ -221,10 +221,13 @@ def shaper(model: Model) -> Callable[[Batch, int, int], bytes]:
     prefix = encode(head)[:-1] + b',"predictions":['
     rest = [(b'],"%s":[' % name.encode(), name) for name in others]
 
+    # The function itself would do as the key, and would keep its model from being freed when it is swapped out.
+    key_of_all = object()
+
     def shape(batch: Batch, start: int, stop: int) -> bytes:
-        written = batch.shaped.get(shape)
+        written = batch.shaped.get(key_of_all)
         if written is None:
-            written = batch.shaped[shape] = {
+            written = batch.shaped[key_of_all] = {
                 output.name: _write_rows(readable(output, batch.arrays[output.name]))
                 for output in model.schema.outputs
             }
