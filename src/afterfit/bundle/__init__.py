@@ -5,7 +5,7 @@ from afterfit.bundle._json import encode_json
 from afterfit.bundle._manifest import FORMAT_VERSION, FileRecord, Framework, Lineage, Manifest, Parity, Task
 from afterfit.bundle._operators import OPERATORS
 from afterfit.bundle._reader import read_bundle
-from afterfit.bundle._writer import write_bundle
+from afterfit.bundle._writer import sync_folder, write_bundle
 
 __all__ = [
     "FORMAT_VERSION",
@@ -20,5 +20,6 @@ __all__ = [
     "Task",
     "encode_json",
     "read_bundle",
+    "sync_folder",
     "write_bundle",
 ]
