@@ -11,7 +11,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "afterfit"
 
 LAYERS = [
     {"errors", "_version"},
-    {"schema"},
+    {"schema", "signing"},
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
     {"capture", "monitoring", "doctor", "search", "emit", "promotion", "_load"},
@@ -40,6 +40,7 @@ ONLY_IN = {
     "sqlalchemy": {"store"},
     "alembic": {"store"},
     "obstore": {"store"},
+    "cryptography": {"signing"},
 }
 
 

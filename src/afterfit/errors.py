@@ -16,6 +16,7 @@ The tree::
     ├── StoreError                      a store that is not there, cannot be used, or holds what is damaged
     │   ├── UnknownReferenceError       a name, version or alias that the store does not have
     │   └── AliasMovedError             an alias that somebody else moved meanwhile; nothing was changed
+    ├── SignatureError                  a file that nobody who is trusted signed
     └── OverloadedError                 a server that has too much waiting to take more now
 
 Errors know nothing of HTTP or of exit codes; the layers that speak those translate.
@@ -42,6 +43,7 @@ __all__ = [
     "OverloadedError",
     "ParityError",
     "SchemaError",
+    "SignatureError",
     "StoreError",
     "TooManyRowsError",
     "UnknownReferenceError",
@@ -203,3 +205,7 @@ class UnknownReferenceError(StoreError):
 
 class AliasMovedError(StoreError):
     """An alias that somebody else moved after it was looked at; nothing was changed."""
+
+
+class SignatureError(AfterfitError):
+    """A file that is not signed by anybody the caller trusts, or a signature that is false or malformed."""

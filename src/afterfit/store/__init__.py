@@ -13,11 +13,13 @@ from afterfit.store._place import VARIABLE, find_place
 from afterfit.store._reference import Reference, is_reference, parse_reference
 
 if TYPE_CHECKING:
+    from afterfit.store._answers import Answers
     from afterfit.store._queries import Version
     from afterfit.store._store import Collected, Store
 
 __all__ = [
     "VARIABLE",
+    "Answers",
     "Collected",
     "Move",
     "Reference",
@@ -28,7 +30,7 @@ __all__ = [
     "parse_reference",
 ]
 
-_HOMES = {"Collected": "_store", "Store": "_store", "Version": "_queries"}
+_HOMES = {"Answers": "_answers", "Collected": "_store", "Store": "_store", "Version": "_queries"}
 
 
 def __getattr__(name: str) -> Any:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from afterfit.bundle import read_bundle
-from afterfit.errors import AliasMovedError, ArgumentError, StoreError, UnknownReferenceError
+from afterfit.errors import (
+    AliasMovedError,
+    ArgumentError,
+    SignatureError,
+    StoreError,
+    UnknownReferenceError,
+)
+from afterfit.store._answers import read_answers, record_answers
 from afterfit.store._blobs import FolderBlobs, copy_hashed
 from afterfit.store._history import undo_target
 from afterfit.store._objects import ObjectBlobs, cache_folder
@@ -29,16 +36,23 @@ from afterfit.store._queries import (
 )
 from afterfit.store._records import Records, models, moves, versions
 from afterfit.store._reference import Reference, checked_alias, checked_name, parse_reference
+from afterfit.store._signatures import add_signatures, check_subjects, read_signatures
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from afterfit.bundle import Bundle
+    from afterfit.store._answers import Answers
     from afterfit.store._blobs import BlobStore
     from afterfit.store._history import Move
     from afterfit.store._queries import Version
+
+_OTHER_BYTES = (
+    "{known} has this content in other bytes, which another zip writer makes, and the signature is of these; "
+    "sign what `afterfit pull {known}` gives"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +87,25 @@ class Store:
         return self.place.url
 
     def push(
-        self, path: str | os.PathLike[str], *, name: str | None = None, by: str | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        by: str | None = None,
+        signatures: Sequence[bytes] = (),
     ) -> Version:
         """Audit the bundle at `path`, keep it, and give it the next number under `name`.
 
-        `name` is the bundle's own where it is None. A bundle that the name has already keeps its number. Raises
-        `BundleError` for what is no bundle to be trusted; nothing is kept then.
+        `name` is the bundle's own where it is None. A bundle that the name has already keeps its number.
+        `signatures`: signature files of the bundle, kept beside it; whom to trust is up to who reads them. Raises
+        `BundleError` for what is no bundle to be trusted, and `SignatureError` for a signature that is malformed or
+        of another file; nothing is kept then.
         """
         with tempfile.TemporaryDirectory(prefix="afterfit-") as folder:
             copy = Path(folder) / "bundle.afit"
             blob = _copy(Path(path), copy)
             bundle = read_bundle(copy)
+            check_subjects(signatures, blob)
             name = checked_name(name) if name is not None else _own_name(bundle)
             while True:
                 self._blobs.put(blob, copy)
@@ -95,8 +117,26 @@ class Store:
                         model_id = model_id_of(connection, name) or add_model(connection, name)
                         add_version(connection, model_id, bundle, blob, copy.stat().st_size, by or whoami())
                         known = connection.execute(same).one()
+                    if known is not None and signatures:
+                        if known.blob != blob:
+                            raise SignatureError(_OTHER_BYTES.format(known=as_version(known)))
+                        add_signatures(connection, blob, signatures, by or whoami())
                 if known is not None:
                     return as_version(known)
+
+    def sign(self, version: Version, signatures: Sequence[bytes], *, by: str | None = None) -> int:
+        """Keep more signatures of a version; how many were not there yet.
+
+        Raises `SignatureError` where one is malformed or of another file; none is kept then.
+        """
+        check_subjects(signatures, version.blob)
+        with self._records.writing() as connection:
+            return add_signatures(connection, version.blob, signatures, by or whoami())
+
+    def signatures(self, version: Version) -> list[bytes]:
+        """The signature files of a version. That they are here says nothing: `afterfit.signing` verifies them."""
+        with self._records.reading() as connection:
+            return read_signatures(connection, version.blob)
 
     def resolve(self, reference: str | Reference) -> Version:
         """The version that is meant now. Raises `UnknownReferenceError` where there is none."""
@@ -191,6 +231,16 @@ class Store:
                     f"version {history[0].to_number}"
                 )
             return add_move(connection, name, alias, "rollback", target, history, because, by, None)
+
+    def record_answers(self, found: Sequence[Answers]) -> None:
+        """Keep what a server answered up to now; for each start of a server and version the numbers only grow."""
+        with self._records.writing() as connection:
+            record_answers(connection, found)
+
+    def answers(self, *, version: str | None = None, model: str | None = None) -> list[Answers]:
+        """What servers answered with a version (the first 12 digits of its digest), or under a model's name."""
+        with self._records.reading() as connection:
+            return read_answers(connection, version=version, model=model)
 
     def collect(self) -> Collected:
         """Remove the files that no version is bound to, which pushes that were killed leave behind."""

@@ -1,0 +1,133 @@
+"""Certificates: whether a signer's leads to one that the caller trusts, now, and may sign."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from afterfit.errors import ArgumentError, SignatureError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+LONGEST_CHAIN = 8
+
+
+def load_certificates(content: bytes, where: str) -> list[x509.Certificate]:
+    """The certificates of a PEM file. Raises `ArgumentError` where there is none, or one is malformed."""
+    from cryptography import x509
+
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        raise ArgumentError(f"{where} holds no certificates in PEM that can be read") from None
+
+
+def may_sign(certificate: x509.Certificate) -> str | None:
+    """Why a certificate may not sign, or None: its use must be digital signatures, or code signing."""
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    try:
+        extensions = certificate.extensions
+    except ValueError as error:
+        return f"has extensions that cannot be read: {error}"
+    for extension in extensions:
+        if isinstance(extension.value, x509.KeyUsage) and extension.value.digital_signature:
+            return None
+        if (
+            isinstance(extension.value, x509.ExtendedKeyUsage)
+            and ExtendedKeyUsageOID.CODE_SIGNING in extension.value
+        ):
+            return None
+    return "may not sign: neither keyUsage digitalSignature nor extendedKeyUsage codeSigning is set"
+
+
+def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate]) -> x509.Certificate:
+    """The signer's certificate, the first one in DER, if a path of valid ones leads from it to one of `roots`.
+
+    Valid now: a signature of these kinds has no witnessed time, so what has expired proves nothing. Raises
+    `SignatureError` otherwise.
+    """
+    from cryptography import x509
+    from cryptography.x509 import verification
+
+    try:
+        signer, *others = [x509.load_der_x509_certificate(one) for one in certificates[: LONGEST_CHAIN + 1]]
+    except ValueError:
+        raise SignatureError("the signature carries a certificate that cannot be read") from None
+    now = datetime.now(UTC)
+    who = signer.subject.rfc4514_string()
+    if now > signer.not_valid_after_utc:
+        raise SignatureError(
+            f"the certificate of the signer ({who}) expired on {signer.not_valid_after_utc:%Y-%m-%d %H:%M} UTC"
+        )
+    if now < signer.not_valid_before_utc:
+        raise SignatureError(
+            f"the certificate of the signer ({who}) is valid only from {signer.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        )
+    authorities = verification.ExtensionPolicy.permit_all().require_present(
+        x509.BasicConstraints, verification.Criticality.AGNOSTIC, _is_authority
+    )
+    authorities = authorities.may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs_certificates)
+    verifier = (
+        verification.PolicyBuilder()
+        .store(verification.Store(roots))
+        .time(now)
+        .max_chain_depth(LONGEST_CHAIN)
+        .extension_policies(ca_policy=authorities, ee_policy=verification.ExtensionPolicy.permit_all())
+        .build_client_verifier()
+    )
+    try:
+        chain = verifier.verify(signer, others).chain
+    except verification.VerificationError as error:
+        reason = str(error).splitlines()[0][:200]
+        raise SignatureError(
+            f"the certificate of the signer ({who}) leads to none that is trusted: {reason}"
+        ) from None
+    try:
+        for certificate in chain:
+            _refuse_unknown(certificate)
+    except ValueError as error:
+        raise SignatureError(f"a certificate of the signer's chain cannot be read: {error}") from None
+    refused = may_sign(signer)
+    if refused:
+        raise SignatureError(f"the certificate of the signer ({who}) {refused}")
+    return signer
+
+
+def _is_authority(
+    policy: object, certificate: x509.Certificate, constraints: x509.BasicConstraints
+) -> None:
+    del policy
+    if not constraints.ca:
+        raise ValueError(f"{certificate.subject.rfc4514_string()} is no authority")
+
+
+def _signs_certificates(policy: object, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    del policy
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError(f"{certificate.subject.rfc4514_string()} may not sign certificates")
+
+
+def _refuse_unknown(certificate: x509.Certificate) -> None:
+    """A critical extension says that who does not know it must not trust the certificate."""
+    from cryptography import x509
+
+    known = (
+        x509.BasicConstraints,
+        x509.KeyUsage,
+        x509.ExtendedKeyUsage,
+        x509.SubjectAlternativeName,
+        x509.NameConstraints,
+        x509.AuthorityKeyIdentifier,
+        x509.SubjectKeyIdentifier,
+    )
+    for extension in certificate.extensions:
+        if extension.critical and not isinstance(extension.value, known):
+            raise SignatureError(
+                f"the certificate {certificate.subject.rfc4514_string()} has the critical extension "
+                f"{extension.oid.dotted_string}, which is not known here"
+            )
