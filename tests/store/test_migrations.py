@@ -69,7 +69,9 @@ def test_signatures_and_answers_are_kept(frozen: Path, tmp_path: Path):
         first = store.resolve("scaler@1")
         trust = read_trust([frozen / "public.pem"])
         assert trust.verify_any(store.signatures(first), first.blob, "it").startswith("key ")
-        assert [(one.server, one.rows) for one in store.answers(version=first.digest[:12])] == [("host:1", 1000)]
+        assert [(one.server, one.rows) for one in store.answers(version=first.digest[:12])] == [
+            ("host:1", 1000)
+        ]
         assert store.answers(model="scaler") == store.answers(version=first.digest[:12])
 
 
@@ -96,7 +98,10 @@ def test_an_earlier_schema_in_postgresql_is_migrated(frozen: Path, postgres: str
         assert [version.number for version in store.versions("scaler")] == [1, 2]
         assert [move.kind for move in store.history("scaler")] == ["promote", "promote", "rollback"]
         with store._records.reading() as connection:
-            assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar() == SCHEMA_VERSION
+            assert (
+                connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
+                == SCHEMA_VERSION
+            )
             found = sa.inspect(connection)
             for table in (models, versions, moves, signatures, answers):
                 names = {column["name"] for column in found.get_columns(table.name)}

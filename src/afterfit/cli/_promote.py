@@ -55,15 +55,14 @@ def promote(
     """Move an alias to the version REF, once every gate holds.
 
     The gates: the bundle's audit, its golden rows replayed, a schema that takes what the version it replaces
-    takes, --require-signature, and --gate for metrics in training/metrics.json (METRIC, then >=, <=, >, < or ==, then a number or
-    'current', the replaced version's, plus or minus a number). Nothing is moved, and the exit code is 1, where
-    one fails or somebody else moved the alias meanwhile.
+    takes, --require-signature, and --gate for metrics in training/metrics.json (METRIC, then >=, <=, >, < or ==,
+    then a number or 'current', the replaced version's, plus or minus a number). Nothing is moved, and the exit
+    code is 1, where one fails or somebody else moved the alias meanwhile.
     """
     from afterfit.cli._show import describe_move
     from afterfit.errors import AliasMovedError
     from afterfit.promotion import parse_gate
     from afterfit.promotion import promote as run
-
     from afterfit.signing import read_trust
 
     parsed = [parse_gate(text) for text in gates]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -10,8 +11,6 @@ import click
 from afterfit.cli._sources import BundleSource, store_option
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from afterfit.store import Reference
 
 
@@ -21,6 +20,7 @@ Examples:
   afterfit serve flights.afit
   afterfit serve flights.afit prices.afit --port 9000 --workers 2
   afterfit serve flights@production
+  afterfit serve flights@production --trust public.pem
   curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \\
     -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
 """
@@ -61,6 +61,14 @@ Examples:
     metavar="SECONDS",
     help="Refuse at once who would wait longer.",
 )
+@click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="PEM",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Serve only what this public key, or root certificate, signed; may be repeated.",
+)
 @store_option
 def serve(
     bundles: tuple[Path | Reference, ...],
@@ -73,6 +81,7 @@ def serve(
     on_unusual: Literal["warn", "error", "ignore"],
     redact: bool,
     latency_target: float | None,
+    trusted: tuple[Path, ...],
     url: str | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
@@ -83,11 +92,15 @@ def serve(
     A BUNDLE may be a name in the store, such as flights@production: when the alias moves, every worker is on
     the new version within a second, and no request is dropped. GET /store/flights@production is its file.
 
+    With --trust, a bundle that nobody trusted signed (`afterfit sign`) is never served: not at the start, and where an
+    alias moves to one, or a file is replaced by one, what was served goes on and the log says so.
+
     Without a BUNDLE, as SageMaker and Vertex AI start a container, those in /opt/ml/model are served (or in the folder
     that AFTERFIT_MODEL_DIR names), on 0.0.0.0 and port 8080 (or AIP_HTTP_PORT).
     """
     from afterfit.serving import Container, Limits, Policy, find_container
     from afterfit.serving import serve as run
+    from afterfit.signing import read_trust
 
     asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
     for note in asked.notes:
@@ -102,6 +115,7 @@ def serve(
         limits=Limits(max_body=max_body, max_rows=max_rows),
         policy=Policy(unusual=on_unusual, redact=redact, latency_target=latency_target),
         store=url,
+        trust=read_trust(trusted) if trusted else None,
         on_ready=lambda url: click.echo(
             f"Serving {len(asked.paths)} model{'s'[: len(asked.paths) > 1]} at {url} (Ctrl-C stops it)"
         ),

@@ -90,7 +90,9 @@ def sign(
         path_of = None if target is None else str(target)
         echo_json({"bundle": name, "sha256": digest, "signed_by": signer.who, "path": path_of})
     else:
-        click.echo(f"{printable(name)} is signed by {printable(signer.who)}; the signature is in {printable(place)}")
+        click.echo(
+            f"{printable(name)} is signed by {printable(signer.who)}; the signature is in {printable(place)}"
+        )
 
 
 def _write(target: Path, content: bytes, *, force: bool) -> None:

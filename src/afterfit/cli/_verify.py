@@ -38,7 +38,9 @@ Examples:
   afterfit verify flights.afit && cp flights.afit /srv/models/"""
 )
 @click.argument("bundle", type=BundleSource())
-@click.option("--key", "keys", multiple=True, type=_PEM, help="Public key that must have signed it (one of them).")
+@click.option(
+    "--key", "keys", multiple=True, type=_PEM, help="Public key that must have signed it (one of them)."
+)
 @click.option(
     "--certificate-chain",
     "roots",

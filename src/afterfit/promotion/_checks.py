@@ -38,7 +38,8 @@ def check_promotion(
     """Every gate between `challenger` and an alias that names `current` now (None: nothing yet).
 
     The bytes and the audit, the golden rows replayed, the schema against that of `current`, the signature where
-    `trust` says whose, and the gates on metrics. All are run, whichever fails; those that need a bundle that cannot be opened are left out.
+    `trust` says whose, and the gates on metrics. All are run, whichever fails; those that need a bundle that cannot
+    be opened are left out.
     """
     try:
         bundle = read_bundle(store.fetch(challenger))

@@ -43,8 +43,9 @@ def promote(
 ) -> Promotion:
     """Run the gates on a version, and move `alias` to it if all hold.
 
-    With `trust`, one of the gates is that somebody trusted signed the version. The evidence of the move is every check and the metrics. Raises `AliasMovedError` where somebody else moved
-    the alias since the gates began, and `UnknownReferenceError` where there is no such version.
+    With `trust`, one of the gates is that somebody trusted signed the version. The evidence of the move is every
+    check and the metrics. Raises `AliasMovedError` where somebody else moved the alias since the gates began, and
+    `UnknownReferenceError` where there is no such version.
     """
     challenger = store.resolve(reference)
     history = store.history(challenger.name, alias)

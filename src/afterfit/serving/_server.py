@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
 from afterfit.serving._data_plane import Limits, Policy
+from afterfit.serving._sources import signature_beside, trusted_copy
 from afterfit.serving._worker import Settings, make_application
 from afterfit.store import Reference, find_place
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from afterfit.serving._sources import Source
     from afterfit.serving.contracts import VertexRoutes
+    from afterfit.signing import Trust
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -50,6 +52,7 @@ def serve(
     policy: Policy | None = None,
     store: str | None = None,
     vertex: VertexRoutes | None = None,
+    trust: Trust | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -61,11 +64,13 @@ def serve(
     directory), and followed: where an alias moves, every worker serves the version it names within a second.
 
     Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
-    that Vertex AI asks for.
+    that Vertex AI asks for. With `trust`, only bundles that somebody trusted signed are served, at the start and on
+    every swap: files by the signature in `<path>.sig`, versions of the store by those that it keeps.
 
-    Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
-    ArgumentError where one version is given twice, granian is not installed, or the address cannot be taken;
-    nothing is started then. SystemExit with code 1 follows where a worker ends and cannot be replaced.
+    Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have,
+    SignatureError for what nobody trusted signed, and ArgumentError where one version is given twice, granian is not
+    installed, or the address cannot be taken; nothing is started then. SystemExit with code 1 follows where a worker
+    ends and cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
@@ -76,11 +81,13 @@ def serve(
     sources = [path if isinstance(path, Reference) else str(Path(path).resolve()) for path in paths]
     stored = any(isinstance(source, Reference) for source in sources)
     url_of_store = find_place(store).url if stored else None
-    _audit(sources, url_of_store)
+    _audit(sources, url_of_store, trust)
     port = _claim(host, port)
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
-    settings = Settings(tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex)
+    settings = Settings(
+        tuple(sources), counts, limits or Limits(), policy or Policy(), url_of_store, vertex, trust
+    )
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
@@ -91,28 +98,32 @@ def serve(
         shutil.rmtree(counts, ignore_errors=True)
 
 
-def _audit(sources: Sequence[Source], store: str | None) -> None:
+def _audit(sources: Sequence[Source], store: str | None, trust: Trust | None) -> None:
     """Open every bundle once before anything is started."""
     from afterfit.bundle import read_bundle
 
     if store is not None:
-        _audit_stored([source for source in sources if isinstance(source, Reference)], store)
+        _audit_stored([source for source in sources if isinstance(source, Reference)], store, trust)
     seen: dict[tuple[str, str], str] = {}
     for path in (source for source in sources if isinstance(source, str)):
-        bundle = read_bundle(path)
+        with trusted_copy(Path(path), trust, partial(signature_beside, Path(path))) as own:
+            bundle = read_bundle(own)
         key = (bundle.manifest.name, bundle.version)
         if key in seen:
             raise ArgumentError(f"{seen[key]} and {path} are one version of {key[0]!r}; serve one of them")
         seen[key] = path
 
 
-def _audit_stored(references: Sequence[Reference], url: str) -> None:
+def _audit_stored(references: Sequence[Reference], url: str, trust: Trust | None) -> None:
     from afterfit.bundle import read_bundle
     from afterfit.store import Store
 
     with Store(url) as store:
         for reference in references:
-            read_bundle(store.fetch(store.resolve(reference)))
+            version = store.resolve(reference)
+            path = store.fetch(version)
+            with trusted_copy(path, trust, partial(store.signatures, version), str(version)) as own:
+                read_bundle(own)
 
 
 def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from afterfit.serving._sources import Loaded, Source
     from afterfit.serving._swap import Stamp
     from afterfit.serving.contracts import VertexRoutes
+    from afterfit.signing import Trust
     from afterfit.store import Version
 
     Looked = tuple[Stamp, list[Stamp | Version]]
@@ -42,6 +43,8 @@ class Settings:
     """The URL of the store that the references among `sources` are in."""
     vertex: VertexRoutes | None = None
     """The paths of Vertex AI, where it runs the server."""
+    trust: Trust | None = None
+    """Whose signature every bundle must have; None: none need be signed."""
 
     @property
     def trigger(self) -> str:
@@ -69,7 +72,7 @@ def make_application(settings: Settings) -> Application:
     _log_to_stderr()
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
-    sources = Sources(settings.sources, settings.store)
+    sources = Sources(settings.sources, settings.store, settings.trust)
 
     def in_service() -> list[Model]:
         return [one.model for one in sources.loaded if not repository.is_unloaded(one.model.name)]

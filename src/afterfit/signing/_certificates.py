@@ -30,11 +30,7 @@ def may_sign(certificate: x509.Certificate) -> str | None:
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    try:
-        extensions = certificate.extensions
-    except ValueError as error:
-        return f"has extensions that cannot be read: {error}"
-    for extension in extensions:
+    for extension in certificate.extensions:
         if isinstance(extension.value, x509.KeyUsage) and extension.value.digital_signature:
             return None
         if (
@@ -54,10 +50,7 @@ def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate
     from cryptography import x509
     from cryptography.x509 import verification
 
-    try:
-        signer, *others = [x509.load_der_x509_certificate(one) for one in certificates[: LONGEST_CHAIN + 1]]
-    except ValueError:
-        raise SignatureError("the signature carries a certificate that cannot be read") from None
+    signer, *others = _read_untrusted(certificates[: LONGEST_CHAIN + 1])
     now = datetime.now(UTC)
     who = signer.subject.rfc4514_string()
     if now > signer.not_valid_after_utc:
@@ -71,7 +64,9 @@ def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate
     authorities = verification.ExtensionPolicy.permit_all().require_present(
         x509.BasicConstraints, verification.Criticality.AGNOSTIC, _is_authority
     )
-    authorities = authorities.may_be_present(x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs_certificates)
+    authorities = authorities.may_be_present(
+        x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs_certificates
+    )
     verifier = (
         verification.PolicyBuilder()
         .store(verification.Store(roots))
@@ -87,20 +82,44 @@ def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate
         raise SignatureError(
             f"the certificate of the signer ({who}) leads to none that is trusted: {reason}"
         ) from None
-    try:
-        for certificate in chain:
-            _refuse_unknown(certificate)
-    except ValueError as error:
-        raise SignatureError(f"a certificate of the signer's chain cannot be read: {error}") from None
+    for certificate in chain:
+        _refuse_unknown(certificate)
     refused = may_sign(signer)
     if refused:
         raise SignatureError(f"the certificate of the signer ({who}) {refused}")
     return signer
 
 
-def _is_authority(
-    policy: object, certificate: x509.Certificate, constraints: x509.BasicConstraints
-) -> None:
+def _read_untrusted(certificates: Sequence[bytes]) -> list[x509.Certificate]:
+    """Certificates of which all that is used later can be read: it is parsed only when it is asked for."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        found = [x509.load_der_x509_certificate(one) for one in certificates]
+        for one in found:
+            one.subject.rfc4514_string()
+            one.issuer.rfc4514_string()
+            _ = (
+                one.version,
+                one.extensions,
+                one.not_valid_before_utc,
+                one.not_valid_after_utc,
+                one.public_key(),
+            )
+    except (
+        ValueError,
+        UnsupportedAlgorithm,
+        x509.DuplicateExtension,
+        x509.InvalidVersion,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        reason = str(error).splitlines()[0][:100] if str(error) else type(error).__name__
+        raise SignatureError(f"the signature carries a certificate that cannot be read: {reason}") from None
+    return found
+
+
+def _is_authority(policy: object, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
     del policy
     if not constraints.ca:
         raise ValueError(f"{certificate.subject.rfc4514_string()} is no authority")

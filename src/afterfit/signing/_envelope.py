@@ -112,7 +112,9 @@ def read_statement(content: bytes) -> Statement:
             f"{MEDIA_TYPE} around {PAYLOAD_TYPE} is read"
         )
     if len(envelope.signatures) != 1:
-        raise SignatureError(f"the signature file has {len(envelope.signatures)} signatures; it must have one")
+        raise SignatureError(
+            f"the signature file has {len(envelope.signatures)} signatures; it must have one"
+        )
     payload = _decode_base64(envelope.payload)
     material = outer.verification_material
     chain = material.x509_certificate_chain
@@ -178,7 +180,9 @@ def _digest_of(statement: _Statement) -> str:
             f"the signature is over a digest of {resource.algorithm[:40]!a}; sign the bundle hashed by sha256"
         )
     if [one.digest.get("sha256") for one in statement.subject] != [_root(resource.digest)]:
-        raise SignatureError("the signature contradicts itself: its subject is not the digest of its resource")
+        raise SignatureError(
+            "the signature contradicts itself: its subject is not the digest of its resource"
+        )
     return resource.digest
 
 
@@ -198,4 +202,6 @@ def _decode_base64(text: str) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
-        raise SignatureError("this is no signature of OpenSSF model signing: its base64 is malformed") from None
+        raise SignatureError(
+            "this is no signature of OpenSSF model signing: its base64 is malformed"
+        ) from None

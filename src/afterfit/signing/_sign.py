@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from afterfit.errors import ArgumentError
 from afterfit.signing._certificates import load_certificates, may_sign
 from afterfit.signing._envelope import authenticated, encode_bundle, encode_statement
-from afterfit.signing._keys import NEW_KEY, algorithm_of, fingerprint, need_cryptography, public_key_of, read_pem
+from afterfit.signing._keys import (
+    NEW_KEY,
+    algorithm_of,
+    fingerprint,
+    need_cryptography,
+    public_key_of,
+    read_pem,
+)
 
 if TYPE_CHECKING:
     import os
@@ -92,7 +99,9 @@ def _load_private(
     except ArgumentError:
         raise
     except (ValueError, UnsupportedAlgorithm):
-        raise ArgumentError(f"{path} is no private key that can be read, or its password is another") from None
+        raise ArgumentError(
+            f"{path} is no private key that can be read, or its password is another"
+        ) from None
     if not isinstance(found, ec.EllipticCurvePrivateKey):
         public_key_of(found, str(path))
         raise TypeError("a public key instead of a private one")

@@ -37,7 +37,9 @@ def record_answers(connection: sa.Connection, found: Sequence[Answers]) -> None:
         )
         known = connection.execute(sa.select(answers.c.rows).where(same)).scalar()
         if known is None:
-            connection.execute(answers.insert().values(**{name: getattr(one, name) for name in one.__slots__}))
+            connection.execute(
+                answers.insert().values(**{name: getattr(one, name) for name in one.__slots__})
+            )
         elif one.rows > known:
             connection.execute(answers.update().where(same).values(rows=one.rows, last_at=one.last_at))
 

@@ -8,7 +8,7 @@ down_revision = "1"
 
 
 def upgrade() -> None:
-    """Add the tables. `run_id` stays null for versions pushed before: it is looked up in their bundles when asked for."""
+    """Add the tables. `run_id` stays null for versions pushed before: lineage looks it up in their bundles."""
     op.add_column("versions", sa.Column("run_id", sa.Text))
     op.add_column("versions", sa.Column("run", sa.Text))
     op.create_index("versions_run", "versions", ["run_id"])
