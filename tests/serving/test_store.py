@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
@@ -25,6 +26,7 @@ from tests.signing.test_signing import write_key
 
 import afterfit
 from afterfit.bundle import read_bundle
+from afterfit.cli import cli
 from afterfit.errors import SignatureError, StoreError
 from afterfit.serving._sources import Sources
 from afterfit.serving._swap import RETRY_LOOKS, BundleWatcher
@@ -192,6 +194,44 @@ def test_a_range_never_leads_outside(text, size):
         file = io.BytesIO(bytes(size))
         file.seek(start)
         assert len(file.read(max(0, stop - start))) == max(0, stop - start)
+
+
+def pull(*arguments):
+    done = CliRunner().invoke(cli, ["pull", *map(str, arguments), "--json"])
+    return done.exit_code, json.loads(done.stdout) if done.exit_code == 0 else done.stderr
+
+
+def test_the_command_pulls_from_a_server(store, lines, keys, tmp_path):
+    (private, public), _ = keys
+    target = tmp_path / "device" / "line.afit"
+    target.parent.mkdir()
+    with running("line@production") as (url, _):
+        here = f"{url}/store/line@production"
+        code, said = pull(here, "-o", target, "--key", public)
+        assert (code, said) == (1, "Error: line@1 is not signed\n")
+        assert not target.exists()
+        # A signature that comes later is offered without a restart.
+        store.sign(store.resolve("line@1"), [signed(private, lines[0])])
+        code, said = pull(here, "-o", target, "--key", public)
+        assert (code, said["ref"], said["fetched"]) == (0, "line@1", lines[0].stat().st_size)
+        assert target.read_bytes() == lines[0].read_bytes()
+        assert (tmp_path / "device" / "line.afit.sig").read_bytes().rstrip() == signed_as(store, "line@1")
+        assert pull(here, "-o", target, "--key", public)[1]["fetched"] == 0
+        store.promote("line", "production", 2, because="unsigned")
+        wait_for(url, store.resolve("line@2").digest[:12])
+        assert pull(here, "-o", target, "--key", public) == (1, "Error: line@2 is not signed\n")
+        assert target.read_bytes() == lines[0].read_bytes()
+        assert pull(here, "-o", target)[1]["ref"] == "line@2"
+        assert target.read_bytes() == lines[1].read_bytes()
+        assert [path.name for path in target.parent.iterdir()] == ["line.afit"]
+        (tmp_path / "notes.txt").write_text("not a bundle")
+        code, said = pull(here, "-o", tmp_path / "notes.txt")
+        assert (code, "--force" in said) == (2, True)
+        assert pull(f"{url}/store/line@3", "-o", target)[0] == 2
+
+
+def signed_as(store, reference):
+    return store.signatures(store.resolve(reference))[0].rstrip()
 
 
 def test_a_server_of_files_offers_no_store(lines):

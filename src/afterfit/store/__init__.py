@@ -15,6 +15,7 @@ from afterfit.store._reference import Reference, is_reference, parse_reference
 if TYPE_CHECKING:
     from afterfit.store._answers import Answers
     from afterfit.store._queries import Version
+    from afterfit.store._remote import Pulled, Remote
     from afterfit.store._store import Collected, Store
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Answers",
     "Collected",
     "Move",
+    "Pulled",
     "Reference",
+    "Remote",
     "Store",
     "Version",
     "find_place",
@@ -30,7 +33,14 @@ __all__ = [
     "parse_reference",
 ]
 
-_HOMES = {"Answers": "_answers", "Collected": "_store", "Store": "_store", "Version": "_queries"}
+_HOMES = {
+    "Answers": "_answers",
+    "Collected": "_store",
+    "Pulled": "_remote",
+    "Remote": "_remote",
+    "Store": "_store",
+    "Version": "_queries",
+}
 
 
 def __getattr__(name: str) -> Any:
