@@ -14,7 +14,7 @@ LAYERS = [
     {"schema", "signing"},
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
-    {"capture", "monitoring", "doctor", "search", "emit", "promotion", "_load"},
+    {"capture", "monitoring", "doctor", "search", "emit", "promotion", "lineage", "_load"},
     {"serving", "web", "retrain", "testing"},
     {"cli"},
 ]

@@ -35,6 +35,7 @@ COMMANDS = {
     "promote": ("_promote", "Move an alias to a version, once its gates hold."),
     "rollback": ("_rollback", "Move an alias back to the version before."),
     "gc": ("_gc", "Remove what killed pushes left in the store."),
+    "lineage": ("_lineage", "Follow a model to its data and its answers, both ways."),
     "runs": ("_runs", "List training runs; show, compare and plot them."),
     "rerun": ("_rerun", "Make a recorded run again, and say whether it came out the same."),
     "completion": ("_completion", "Print the script that completes commands in a shell."),

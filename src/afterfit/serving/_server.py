@@ -8,12 +8,13 @@ import signal
 import socket
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
+from afterfit.serving._answers import AnswerLog
 from afterfit.serving._data_plane import Limits, Policy
 from afterfit.serving._sources import signature_beside, trusted_copy
 from afterfit.serving._worker import Settings, make_application
@@ -92,7 +93,8 @@ def serve(
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, port, url, on_ready, stopped), daemon=True).start()
     try:
-        _run_granian(settings, host, port, workers)
+        with nullcontext() if url_of_store is None else AnswerLog(Path(counts), url_of_store, port):
+            _run_granian(settings, host, port, workers)
     finally:
         stopped.set()
         shutil.rmtree(counts, ignore_errors=True)

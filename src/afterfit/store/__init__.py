@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from afterfit.store._history import Move
+from afterfit.store._lineage import run_in
 from afterfit.store._place import VARIABLE, find_place
 from afterfit.store._reference import Reference, is_reference, parse_reference
 
@@ -31,6 +32,7 @@ __all__ = [
     "find_place",
     "is_reference",
     "parse_reference",
+    "run_in",
 ]
 
 _HOMES = {

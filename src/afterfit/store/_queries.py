@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from afterfit.bundle import encode_json
 from afterfit.store._history import Move
+from afterfit.store._lineage import run_in
 from afterfit.store._records import models, moves, versions
 
 if TYPE_CHECKING:
@@ -106,17 +107,8 @@ def _metrics(bundle: Bundle) -> str:
 
 
 def run_of(bundle: Bundle) -> dict[str, Any]:
-    """What `training/run.json` says of the run that made a bundle, without the columns of its data; {} for none.
-
-    People may put anything into that file: what does not have the form that `afterfit.run` writes is no run.
-    """
-    found = msgspec.json.decode(bundle.entries.get("training/run.json", b"{}"))
-    if not isinstance(found, dict) or not isinstance(found.get("id"), str):
-        return {}
-    data = found.get("data")
-    if isinstance(data, dict):
-        found["data"] = {key: data[key] for key in ("rows", "sha256") if key in data}
-    return found
+    """The run that made a bundle; see `run_in`."""
+    return run_in(bundle.entries.get("training/run.json", b"{}"))
 
 
 def versions_of(name: str) -> sa.Select[Any]:

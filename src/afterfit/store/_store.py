@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 
-from afterfit.bundle import read_bundle
+from afterfit.bundle import encode_json, read_bundle
 from afterfit.errors import (
     AliasMovedError,
     ArgumentError,
+    BundleError,
     SignatureError,
     StoreError,
     UnknownReferenceError,
@@ -26,11 +28,13 @@ from afterfit.store._queries import (
     add_model,
     add_move,
     add_version,
+    all_versions,
     as_move,
     as_version,
     model_id_of,
     moves_of,
     read_moves,
+    run_of,
     versions_of,
     whoami,
 )
@@ -80,6 +84,7 @@ class Store:
             if "://" in self.place.blobs
             else FolderBlobs(Path(self.place.blobs))
         )
+        self._runs_known = False
 
     @property
     def url(self) -> str:
@@ -173,6 +178,58 @@ class Store:
             if not found:
                 raise self._unknown(connection, Reference(name))
         return [as_version(row) for row in found]
+
+    def find(
+        self, *, digest: str | None = None, run_id: str | None = None, data: str | None = None
+    ) -> list[Version]:
+        """The versions of all names, in the order they were pushed, whose bundle's digest begins with `digest`, that
+        the run `run_id` made, or whose data has a fingerprint that begins with `data`: that of the packed rows in the
+        manifest, or that of the run.
+        """
+        self._look_up_runs()
+        query = all_versions().order_by(versions.c.id)
+        if digest is not None:
+            query = query.where(versions.c.digest.startswith(digest, autoescape=True))
+        if run_id is not None:
+            query = query.where(versions.c.run_id == run_id)
+        if data is not None:
+            of_run = versions.c.run.contains(f'"sha256":"{data}', autoescape=True)
+            query = query.where(versions.c.data_sha256.startswith(data, autoescape=True) | of_run)
+        with self._records.reading() as connection:
+            return [as_version(row) for row in connection.execute(query)]
+
+    def run_of(self, version: Version) -> dict[str, Any]:
+        """What the bundle of a version says of the run that made it (`training/run.json`, without the columns of its
+        data); {} where it names none.
+        """
+        self._look_up_runs()
+        query = versions_of(version.name).where(versions.c.number == version.number)
+        with self._records.reading() as connection:
+            found = connection.execute(query.with_only_columns(versions.c.run)).scalar()
+        document: dict[str, Any] = msgspec.json.decode(found or "{}")
+        return document
+
+    def _look_up_runs(self) -> None:
+        """Fill in the runs of versions that an earlier release pushed, as long as their bundles are there."""
+        if self._runs_known:
+            return
+        with self._records.reading() as connection:
+            unknown = [
+                as_version(row)
+                for row in connection.execute(all_versions().where(versions.c.run_id.is_(None)))
+            ]
+        runs: dict[str, dict[str, Any]] = {}
+        for version in unknown:
+            try:
+                runs[version.digest] = run_of(read_bundle(self.fetch(version)))
+            except (BundleError, StoreError):
+                continue
+        if runs:
+            with self._records.writing() as connection:
+                for digest, run in runs.items():
+                    filled = {"run_id": run.get("id", ""), "run": encode_json(run).decode()}
+                    connection.execute(versions.update().where(versions.c.digest == digest).values(**filled))
+        self._runs_known = True
 
     def aliases(self, name: str) -> dict[str, int]:
         """Each alias of a name and the number it has now, sorted."""
