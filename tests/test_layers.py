@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "afterfit"
 
 LAYERS = [
-    {"errors", "_version"},
+    {"errors", "_version", "_home"},
     {"schema", "signing"},
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
