@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -128,6 +129,9 @@ def test_promotions_and_rollbacks_under_load(store, moves, workers):
     assert len(store.history("line")) == moves + 1
     assert {version for version, _, _ in seen} == set(versions.values())
     assert all(answer == pytest.approx(x * slope_of[version], rel=1e-9) for version, x, answer in seen)
+    # And each of them is on record, with the version that gave it.
+    on_record = {one.version: one.rows for one in store.answers(model="line")}
+    assert on_record == Counter(version for version, _, _ in seen)
 
 
 def test_bundles_are_pulled_from_a_server(store, lines):
