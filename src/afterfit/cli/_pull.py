@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from afterfit.cli._sources import json_option, open_store, signature_beside, store_option
+from afterfit.cli._sources import json_option, open_store, read_signature, signature_beside, store_option
 from afterfit.cli._terminal import echo_json, printable, progress_bar, shows_progress
 
 if TYPE_CHECKING:
@@ -135,9 +135,13 @@ def _pull_from_server(
 
 
 def _write_signatures(target: Path, signatures: Sequence[bytes], trust: Trust | None, blob: str) -> None:
-    """The signatures beside the file; first the one that is trusted, then FILE.2.sig and so on."""
+    """The signatures beside the file: the one that is trusted first, then FILE.2.sig and so on.
+
+    One that was there stays among them if it is of this file, and goes if it is of another.
+    """
     from afterfit.errors import SignatureError
     from afterfit.runtime._files import AtomicFile
+    from afterfit.signing import read_statement
 
     def is_trusted(signature: bytes) -> bool:
         if trust is None:
@@ -148,10 +152,20 @@ def _write_signatures(target: Path, signatures: Sequence[bytes], trust: Trust | 
             return False
         return True
 
-    ordered = sorted(signatures, key=lambda one: not is_trusted(one))
-    if not ordered:
-        signature_beside(target).unlink(missing_ok=True)
-    for number, content in enumerate(ordered, 1):
+    beside = signature_beside(target)
+    found = list(signatures)
+    if beside.is_file():
+        there = read_signature(beside)
+        try:
+            stated = read_statement(there).digest
+        except SignatureError as error:
+            click.echo(f"{beside} is left as it is, and no signature is written: {error}", err=True)
+            return
+        if stated == blob and there not in found:
+            found.append(there)
+    if not found:
+        beside.unlink(missing_ok=True)
+    for number, content in enumerate(sorted(found, key=lambda one: not is_trusted(one)), 1):
         name = f"{target.name}.{number}" if number > 1 else target.name
         file = AtomicFile(signature_beside(target.with_name(name)))
         try:

@@ -69,7 +69,7 @@ def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate
     )
     verifier = (
         verification.PolicyBuilder()
-        .store(verification.Store(roots))
+        .store(verification.Store(list(roots)))
         .time(now)
         .max_chain_depth(LONGEST_CHAIN)
         .extension_policies(ca_policy=authorities, ee_policy=verification.ExtensionPolicy.permit_all())
