@@ -8,9 +8,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from afterfit._home import VARIABLE
 from afterfit.store._history import Move
 from afterfit.store._lineage import run_in
-from afterfit.store._place import VARIABLE, find_place
+from afterfit.store._place import find_place
 from afterfit.store._reference import Reference, is_reference, parse_reference
 
 if TYPE_CHECKING:
