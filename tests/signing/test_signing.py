@@ -230,16 +230,44 @@ def test_a_chain_over_an_intermediate(tmp_path, digest, authority):
         trust.verify(read_signer(private, certificate=certificate).sign("m", digest), digest)
 
 
-def test_a_signer_is_no_authority(tmp_path, digest, authority):
-    """Who may sign models may not make signers."""
-    private, certificate = authority.issue("team")
+def usage(**given: bool) -> x509.KeyUsage:
+    names = (
+        "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+        "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+    )  # fmt: skip
+    return x509.KeyUsage(**{name: given.get(name, False) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("extensions", "allowed"),
+    [
+        ([(usage(digital_signature=True), True)], False),
+        ([(usage(digital_signature=True), True), (x509.BasicConstraints(False, None), True)], False),
+        ([(usage(digital_signature=True), True), (x509.BasicConstraints(True, None), True)], False),
+        (
+            [
+                (usage(digital_signature=True, key_cert_sign=True), True),
+                (x509.BasicConstraints(True, 0), True),
+            ],
+            True,
+        ),
+    ],
+    ids=["signer", "no authority", "may not sign certificates", "authority"],
+)
+def test_who_may_make_signers(tmp_path, digest, authority, extensions, allowed):
+    """Who may sign models may not make other signers."""
+    private, certificate = authority.issue("team", extensions=extensions)
     minor = Authority(tmp_path, "minor")
     minor.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "team")])
     minor.key = serialization.load_pem_private_key(private.read_bytes(), None)
     own, own_certificate = minor.issue("intruder")
     signature = read_signer(own, certificate=own_certificate, chain=[certificate]).sign("m", digest)
-    with pytest.raises(SignatureError, match="leads to none"):
-        read_trust([authority.path]).verify(signature, digest)
+    trust = read_trust([authority.path])
+    if allowed:
+        assert trust.verify(signature, digest) == "CN=intruder"
+    else:
+        with pytest.raises(SignatureError, match="leads to none"):
+            trust.verify(signature, digest)
 
 
 def test_a_certificate_that_may_not_sign(digest, authority):

@@ -62,7 +62,7 @@ def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate
             f"the certificate of the signer ({who}) is valid only from {signer.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
         )
     authorities = verification.ExtensionPolicy.permit_all().require_present(
-        x509.BasicConstraints, verification.Criticality.AGNOSTIC, _is_authority
+        x509.BasicConstraints, verification.Criticality.AGNOSTIC, None
     )
     authorities = authorities.may_be_present(
         x509.KeyUsage, verification.Criticality.AGNOSTIC, _signs_certificates
@@ -76,14 +76,12 @@ def verify_chain(certificates: Sequence[bytes], roots: Sequence[x509.Certificate
         .build_client_verifier()
     )
     try:
-        chain = verifier.verify(signer, others).chain
+        verifier.verify(signer, others)
     except verification.VerificationError as error:
-        reason = str(error).splitlines()[0][:200]
+        reason = str(error).partition(" (encountered")[0].removeprefix("validation failed: ")[:200]
         raise SignatureError(
             f"the certificate of the signer ({who}) leads to none that is trusted: {reason}"
         ) from None
-    for certificate in chain:
-        _refuse_unknown(certificate)
     refused = may_sign(signer)
     if refused:
         raise SignatureError(f"the certificate of the signer ({who}) {refused}")
@@ -119,34 +117,7 @@ def _read_untrusted(certificates: Sequence[bytes]) -> list[x509.Certificate]:
     return found
 
 
-def _is_authority(policy: object, certificate: x509.Certificate, constraints: x509.BasicConstraints) -> None:
-    del policy
-    if not constraints.ca:
-        raise ValueError(f"{certificate.subject.rfc4514_string()} is no authority")
-
-
 def _signs_certificates(policy: object, certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     del policy
     if usage is not None and not usage.key_cert_sign:
         raise ValueError(f"{certificate.subject.rfc4514_string()} may not sign certificates")
-
-
-def _refuse_unknown(certificate: x509.Certificate) -> None:
-    """A critical extension says that who does not know it must not trust the certificate."""
-    from cryptography import x509
-
-    known = (
-        x509.BasicConstraints,
-        x509.KeyUsage,
-        x509.ExtendedKeyUsage,
-        x509.SubjectAlternativeName,
-        x509.NameConstraints,
-        x509.AuthorityKeyIdentifier,
-        x509.SubjectKeyIdentifier,
-    )
-    for extension in certificate.extensions:
-        if extension.critical and not isinstance(extension.value, known):
-            raise SignatureError(
-                f"the certificate {certificate.subject.rfc4514_string()} has the critical extension "
-                f"{extension.oid.dotted_string}, which is not known here"
-            )
