@@ -10,11 +10,11 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "afterfit"
 
 LAYERS = [
-    {"errors", "_version"},
-    {"schema"},
+    {"errors", "_version", "_home"},
+    {"schema", "signing"},
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},
-    {"capture", "monitoring", "doctor", "search", "emit", "promotion", "_load"},
+    {"capture", "monitoring", "doctor", "search", "emit", "promotion", "lineage", "_load"},
     {"serving", "web", "retrain", "testing", "loadtest"},
     {"cli"},
 ]
@@ -40,6 +40,7 @@ ONLY_IN = {
     "sqlalchemy": {"store"},
     "alembic": {"store"},
     "obstore": {"store"},
+    "cryptography": {"signing"},
 }
 
 

@@ -17,6 +17,7 @@ The tree::
     │   ├── UnknownReferenceError       a name, version or alias that the store does not have
     │   └── AliasMovedError             an alias that somebody else moved meanwhile; nothing was changed
     ├── LimitExceededError              a caller that has used up what it may ask for now
+    ├── SignatureError                  a file that nobody who is trusted signed
     └── OverloadedError                 a server that has too much waiting to take more now
 
 Errors know nothing of HTTP or of exit codes; the layers that speak those translate.
@@ -44,6 +45,7 @@ __all__ = [
     "OverloadedError",
     "ParityError",
     "SchemaError",
+    "SignatureError",
     "StoreError",
     "TooManyRowsError",
     "UnknownReferenceError",
@@ -214,3 +216,7 @@ class UnknownReferenceError(StoreError):
 
 class AliasMovedError(StoreError):
     """An alias that somebody else moved after it was looked at; nothing was changed."""
+
+
+class SignatureError(AfterfitError):
+    """A file that is not signed by anybody the caller trusts, or a signature that is false or malformed."""

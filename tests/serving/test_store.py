@@ -8,22 +8,31 @@ import http.client
 import io
 import json
 import shutil
+import subprocess
+import sys
 import threading
 import time
+from collections import Counter
+from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression
 from tests.serving.test_server import running
+from tests.signing.test_signing import write_key
 
 import afterfit
-from afterfit.errors import StoreError
+from afterfit.bundle import read_bundle
+from afterfit.cli import cli
+from afterfit.errors import SignatureError, StoreError
 from afterfit.serving._sources import Sources
 from afterfit.serving._swap import RETRY_LOOKS, BundleWatcher
 from afterfit.serving.contracts._store import _parse_range
+from afterfit.signing import Trust, read_signer, read_trust
 from afterfit.store import Store, parse_reference
 
 SLOPES = (2, 3, 4)
@@ -120,6 +129,9 @@ def test_promotions_and_rollbacks_under_load(store, moves, workers):
     assert len(store.history("line")) == moves + 1
     assert {version for version, _, _ in seen} == set(versions.values())
     assert all(answer == pytest.approx(x * slope_of[version], rel=1e-9) for version, x, answer in seen)
+    # And each of them is on record, with the version that gave it.
+    on_record = {one.version: one.rows for one in store.answers(model="line")}
+    assert on_record == Counter(version for version, _, _ in seen)
 
 
 def test_bundles_are_pulled_from_a_server(store, lines):
@@ -188,6 +200,44 @@ def test_a_range_never_leads_outside(text, size):
         assert len(file.read(max(0, stop - start))) == max(0, stop - start)
 
 
+def pull(*arguments):
+    done = CliRunner().invoke(cli, ["pull", *map(str, arguments), "--json"])
+    return done.exit_code, json.loads(done.stdout) if done.exit_code == 0 else done.stderr
+
+
+def test_the_command_pulls_from_a_server(store, lines, keys, tmp_path):
+    (private, public), _ = keys
+    target = tmp_path / "device" / "line.afit"
+    target.parent.mkdir()
+    with running("line@production") as (url, _):
+        here = f"{url}/store/line@production"
+        code, said = pull(here, "-o", target, "--key", public)
+        assert (code, said) == (1, "Error: line@1 is not signed\n")
+        assert not target.exists()
+        # A signature that comes later is offered without a restart.
+        store.sign(store.resolve("line@1"), [signed(private, lines[0])])
+        code, said = pull(here, "-o", target, "--key", public)
+        assert (code, said["ref"], said["fetched"]) == (0, "line@1", lines[0].stat().st_size)
+        assert target.read_bytes() == lines[0].read_bytes()
+        assert (tmp_path / "device" / "line.afit.sig").read_bytes().rstrip() == signed_as(store, "line@1")
+        assert pull(here, "-o", target, "--key", public)[1]["fetched"] == 0
+        store.promote("line", "production", 2, because="unsigned")
+        wait_for(url, store.resolve("line@2").digest[:12])
+        assert pull(here, "-o", target, "--key", public) == (1, "Error: line@2 is not signed\n")
+        assert target.read_bytes() == lines[0].read_bytes()
+        assert pull(here, "-o", target)[1]["ref"] == "line@2"
+        assert target.read_bytes() == lines[1].read_bytes()
+        assert [path.name for path in target.parent.iterdir()] == ["line.afit"]
+        (tmp_path / "notes.txt").write_text("not a bundle")
+        code, said = pull(here, "-o", tmp_path / "notes.txt")
+        assert (code, "--force" in said) == (2, True)
+        assert pull(f"{url}/store/line@3", "-o", target)[0] == 2
+
+
+def signed_as(store, reference):
+    return store.signatures(store.resolve(reference))[0].rstrip()
+
+
 def test_a_server_of_files_offers_no_store(lines):
     with running(lines[0]) as (url, _):
         assert httpx.get(f"{url}/store/line@production").status_code == 404
@@ -254,6 +304,98 @@ def test_a_damaged_version_goes_live_only_once_it_is_mended(store, lines, caplog
     for _ in range(RETRY_LOOKS):
         asyncio.run(watcher.look())
     assert [str(one.version) for (one,) in applied] == ["line@2"]
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return write_key(tmp_path, "own"), write_key(tmp_path, "other")
+
+
+def signed(private, path):
+    return read_signer(private).sign(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_an_unsigned_version_goes_live_only_once_it_is_signed(store, lines, keys, caplog):
+    (private, public), (other, _) = keys
+    trust = read_trust([public])
+    reference = [parse_reference("line@production")]
+    with pytest.raises(SignatureError, match="line@1 is not signed"):
+        Sources(reference, store.url, trust).load([store.resolve("line@1")])
+    store.sign(store.resolve("line@1"), [signed(private, lines[0])])
+    sources = Sources(reference, store.url, trust)
+    sources.adopt(sources.load(sources.look()))
+    watcher = BundleWatcher(sources.look, sources.load, sources.adopt)
+    watcher.begin(sources.look())
+    store.promote("line", "production", 2, because="unsigned")
+    asyncio.run(watcher.look())
+    store.sign(store.resolve("line@2"), [signed(other, lines[1])])
+    for _ in range(2 * RETRY_LOOKS):
+        asyncio.run(watcher.look())
+    assert str(sources.loaded[0].version) == "line@1"
+    assert caplog.text.count("what was served goes on: line@2 is not signed") == 1
+    store.sign(store.resolve("line@2"), [signed(private, lines[1])])
+    for _ in range(RETRY_LOOKS + 1):
+        asyncio.run(watcher.look())
+    assert str(sources.loaded[0].version) == "line@2"
+    store.promote("line", "production", 3, because="unsigned")
+    asyncio.run(watcher.look())
+    store.rollback("line", "production")
+    asyncio.run(watcher.look())
+    assert str(sources.loaded[0].version) == "line@2"
+
+
+def test_a_file_is_served_only_with_its_signature(lines, keys, tmp_path):
+    (private, public), _ = keys
+    path = Path(shutil.copy(lines[0], tmp_path / "line.afit"))
+    beside = tmp_path / "line.afit.sig"
+    sources = Sources([str(path)], None, read_trust([public]))
+    with pytest.raises(SignatureError, match="is not signed"):
+        sources.load(sources.look())
+    beside.write_bytes(signed(private, path))
+    assert sources.load(sources.look())[0].path == path
+    shutil.copy(lines[1], path)
+    with pytest.raises(SignatureError, match="another file"):
+        sources.load(sources.look())
+
+
+def test_what_is_loaded_is_what_was_verified(lines, keys, tmp_path, monkeypatch):
+    """Another file is put in its place between the verification and the loading."""
+    (private, public), _ = keys
+    path = Path(shutil.copy(lines[0], tmp_path / "line.afit"))
+    (tmp_path / "line.afit.sig").write_bytes(signed(private, path))
+    verify = Trust.verify_any
+
+    def verify_and_replace(self, *arguments):
+        who = verify(self, *arguments)
+        shutil.copy(lines[1], path)
+        return who
+
+    monkeypatch.setattr(Trust, "verify_any", verify_and_replace)
+    sources = Sources([str(path)], None, read_trust([public]))
+    assert sources.load(sources.look())[0].model.bundle.digest == read_bundle(lines[0]).digest
+
+
+def test_a_server_with_trust(store, lines, keys):
+    (private, public), (_, other) = keys
+    store.sign(store.resolve("line@1"), [signed(private, lines[0])])
+    command = [sys.executable, "-m", "afterfit", "serve", "line@production", "--port", "0", "--trust", other]
+    refused = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Error: line@1 is not signed by anybody trusted: ")
+    with running("line@production", "--trust", other, "--trust", public, expect_complaints=True) as (
+        url,
+        process,
+    ):
+        store.promote("line", "production", 2, because="unsigned")
+        store.promote("line", "production", 3, because="signed")
+        store.sign(store.resolve("line@3"), [signed(private, lines[2])])
+        wait_for(url, store.resolve("line@3").digest[:12])
+        store.promote("line", "production", 2, because="unsigned")
+        said = process.stderr.readline()
+        while "goes on: line@2 is not signed" not in said:
+            assert said
+            said = process.stderr.readline()
+        assert served_versions(url) == {store.resolve("line@3").digest[:12]}
 
 
 def test_a_move_while_the_models_are_loaded_is_not_missed(store):

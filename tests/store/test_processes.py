@@ -1,4 +1,4 @@
-"""Processes that use one store at once, some of them killed: nothing acknowledged is lost, nothing is half-written."""
+"""Processes that use a store and log at once, some of them killed: nothing acknowledged is lost or half-written."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import pytest
 from afterfit.bundle import read_bundle
 from afterfit.store import Store
 from afterfit.store._history import undo_target
+from afterfit.tracking import RunIndex, read_run, runs_folder
 
 WORKER = Path(__file__).with_name("worker.py")
 
@@ -34,7 +35,8 @@ def start(url: str, seed: int, bundles: list[Path], said: Path) -> subprocess.Po
 @pytest.mark.parametrize(
     ("processes", "seconds"), [(4, 5), pytest.param(8, 60, marks=pytest.mark.sweep)], ids=["short", "minute"]
 )
-def test_what_was_acknowledged_stays(store_url, bundles, tmp_path, processes, seconds):
+def test_what_was_acknowledged_stays(store_url, bundles, tmp_path, monkeypatch, processes, seconds):
+    monkeypatch.setenv("AFTERFIT_STORE", str(tmp_path / "project"))
     said = [tmp_path / f"said-{number}" for number in range(processes)]
     running = {number: start(store_url, number, bundles, said[number]) for number in range(processes)}
     try:
@@ -51,6 +53,7 @@ def test_what_was_acknowledged_stays(store_url, bundles, tmp_path, processes, se
     acknowledged = [json.loads(line) for path in said for line in whole_lines(path)]
     with Store(store_url) as store:
         check(store, acknowledged)
+    check_runs([one for one in acknowledged if one["kind"] == "log"], long=seconds >= 60)
 
 
 def disturb(running: dict[int, subprocess.Popen[str]], restart: Callable[..., Any], seconds: float) -> int:
@@ -106,3 +109,23 @@ def check(store: Store, acknowledged: list[dict[str, object]]) -> None:
     store.collect()
     assert set(store._blobs.addresses()) == bound
     assert len({(one["name"], one["sequence"]) for one in moves}) == len(moves)
+
+
+def check_runs(logged: list[dict[str, Any]], *, long: bool) -> None:
+    """Every value that was logged is on record, in its order; beyond them at most what was not acknowledged yet."""
+    assert logged
+    index = RunIndex(runs_folder())
+    index.refresh()
+    listed, count = index.select(limit=None)
+    status = {run.attributes["id"]: run.attributes["status"] for run in listed}
+    assert count == len(status)
+    for run_id in dict.fromkeys(one["run"] for one in logged):
+        told = [value for one in logged if one["run"] == run_id for value in one["values"]]
+        record = read_run(runs_folder() / run_id)
+        kept = record.series["loss"].value.tolist()
+        assert kept[: len(told)] == told
+        assert len(kept) - len(told) <= 20
+        assert record.status == status[run_id]
+    assert set(status.values()) <= {"finished", "killed"}
+    # In the short form a process may be killed before its run begins.
+    assert "killed" in status.values() or not long

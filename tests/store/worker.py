@@ -1,7 +1,8 @@
-"""A process of test_processes: pushes, promotes, rolls back and reads at random, and says what was acknowledged.
+"""A process of test_processes: pushes, promotes, rolls back, logs and reads at random, and says what was acknowledged.
 
 `python worker.py STORE SEED BUNDLE...`; each acknowledged call is a line of JSON on standard output, written at
-once. It runs until it is killed, or until standard input ends.
+once. Its training run is in the folder that AFTERFIT_STORE names. It runs until it is killed, or until standard input
+ends.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import threading
 from afterfit.bundle import read_bundle
 from afterfit.errors import AliasMovedError, StoreError
 from afterfit.store import Store
+from afterfit.tracking import Run
 
 
 def main() -> None:
@@ -21,16 +23,23 @@ def main() -> None:
     draw = random.Random(int(seed))
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    with Store(url, create=True) as store:
+    with Store(url, create=True) as store, Run("worker", {"seed": seed}) as run:
         while not ended.is_set():
-            said = act(store, draw, bundles, seed)
+            said = act(store, run, draw, bundles, seed)
             if said is not None:
                 sys.stdout.write(json.dumps(said) + "\n")
                 sys.stdout.flush()
 
 
-def act(store: Store, draw: random.Random, bundles: list[str], who: str) -> dict[str, object] | None:
-    kind = draw.choice(["push", "push", "promote", "promote", "rollback", "read", "gc"])
+def act(
+    store: Store, run: Run, draw: random.Random, bundles: list[str], who: str
+) -> dict[str, object] | None:
+    kind = draw.choice(["push", "push", "promote", "promote", "rollback", "read", "gc", "log", "log"])
+    if kind == "log":
+        values = [draw.random() for _ in range(20)]
+        for value in values:
+            run.log(loss=value)
+        return {"kind": kind, "run": run.id, "values": values}
     if kind == "push":
         version = store.push(draw.choice(bundles), name=draw.choice(["a", "b"]), by=who)
         return {"kind": kind, "name": version.name, "number": version.number, "digest": version.digest}

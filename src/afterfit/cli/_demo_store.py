@@ -29,6 +29,7 @@ def remember(
 
     `serve` starts a server of what it is given, with environment variables; `ask` asks one row of the server at a URL.
     """
+    from afterfit.lineage import trace
     from afterfit.promotion import promote
 
     store_folder = path.parent / "store"
@@ -55,26 +56,35 @@ def remember(
             _,
         ):
             status, answer = ask(url)
+            asked = 1
             facts.state(
                 f"serving flights@production: answered by version {answer.get('version')}",
                 holds=status == 200 and answer["version"] == first.digest[:12],
             )
             promote(store, str(second), "production", because="less regularised")
-            _swapped(facts, ask, url, f"{second} promoted", second.digest[:12])
+            asked += _swapped(facts, ask, url, f"{second} promoted", second.digest[:12])
             store.rollback("flights", "production", because="a demonstration")
-            _swapped(facts, ask, url, f"rolled back to {first}", first.digest[:12])
+            asked += _swapped(facts, ask, url, f"rolled back to {first}", first.digest[:12])
         history = store.history("flights", "production")
         facts.state(
             "the history has every move: "
             + ", ".join(f"{move.kind} to {move.to_number} ({move.because})" for move in history),
             holds=[move.to_number for move in history] == [first.number, second.number, first.number],
         )
+        found = trace("flights@production", store, None)
+        rows = [node.facts["rows"] for node in found.nodes.values() if node.kind == "answers"]
+        total = sum(one.rows for one in store.answers(model="flights"))
+        facts.state(
+            f"and its lineage leads from {sum(rows):,} served rows to the data it was trained on; of {asked:,} rows "
+            f"that were asked, {total:,} are on record",
+            holds=total == asked and len(rows) == 1 and found.nodes[found.roots()[0]].kind == "data",
+        )
 
 
 def _swapped(
     facts: Any, ask: Callable[[str], tuple[int, dict[str, Any]]], url: str, what: str, version: str
-) -> None:
-    """Ask without a pause until `version` answers; every request must be answered."""
+) -> int:
+    """Ask without a pause until `version` answers; every request must be answered. How many were asked."""
     started = time.perf_counter()
     asked = failed = 0
     while time.perf_counter() - started < SWAP_SECONDS:
@@ -89,6 +99,7 @@ def _swapped(
         holds=failed == 0 and answer.get("version") == version,
         seconds=seconds,
     )
+    return asked
 
 
 def _train_bare(flights: Flights, path: Path) -> Path:

@@ -12,7 +12,7 @@ import click
 
 from afterfit._version import __version__
 from afterfit.cli._terminal import printable
-from afterfit.errors import AfterfitError
+from afterfit.errors import AfterfitError, SignatureError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ COMMANDS = {
     "demo": ("_demo", "The main job on real data, end to end."),
     "inspect": ("_inspect", "Show what is inside a bundle."),
     "verify": ("_verify", "Prove again that a bundle is whole and answers as saved."),
+    "sign": ("_sign", "Sign a bundle, for whoever trusts your key."),
     "predict": ("_predict", "Score a file of rows."),
     "export": ("_export", "Write the arrays of a model as JSON."),
     "serve": ("_serve", "Serve models over HTTP."),
@@ -36,6 +37,7 @@ COMMANDS = {
     "promote": ("_promote", "Move an alias to a version, once its gates hold."),
     "rollback": ("_rollback", "Move an alias back to the version before."),
     "gc": ("_gc", "Remove what killed pushes left in the store."),
+    "lineage": ("_lineage", "Follow a model to its data and its answers, both ways."),
     "runs": ("_runs", "List training runs; show, compare and plot them."),
     "rerun": ("_rerun", "Make a recorded run again, and say whether it came out the same."),
     "completion": ("_completion", "Print the script that completes commands in a shell."),
@@ -110,6 +112,9 @@ class CommandGroup(click.Group):
         """Run the command, and translate what it raises."""
         try:
             return super().invoke(ctx)
+        except SignatureError as error:
+            _refuse(str(error))
+            ctx.exit(FAILED)
         except AfterfitError as error:
             ctx.exit(_refuse(str(error)))
         except KeyboardInterrupt:

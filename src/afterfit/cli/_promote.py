@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -27,6 +28,14 @@ Examples:
     metavar="TEXT",
     help="What a metric of the bundle must be; may be given several times.",
 )
+@click.option(
+    "--require-signature",
+    "trusted",
+    multiple=True,
+    metavar="PEM",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Public key, or root certificate, that must have signed the version (one of them).",
+)
 @by_option
 @store_option
 @json_option
@@ -38,6 +47,7 @@ def promote(
     alias: str,
     because: str,
     gates: tuple[str, ...],
+    trusted: tuple[Path, ...],
     by: str | None,
     url: str | None,
     as_json: bool,
@@ -45,19 +55,21 @@ def promote(
     """Move an alias to the version REF, once every gate holds.
 
     The gates: the bundle's audit, its golden rows replayed, a schema that takes what the version it replaces
-    takes, and --gate for metrics in training/metrics.json (METRIC, then >=, <=, >, < or ==, then a number or
-    'current', the replaced version's, plus or minus a number). Nothing is moved, and the exit code is 1, where
-    one fails or somebody else moved the alias meanwhile.
+    takes, --require-signature, and --gate for metrics in training/metrics.json (METRIC, then >=, <=, >, < or ==,
+    then a number or 'current', the replaced version's, plus or minus a number). Nothing is moved, and the exit
+    code is 1, where one fails or somebody else moved the alias meanwhile.
     """
     from afterfit.cli._show import describe_move
     from afterfit.errors import AliasMovedError
     from afterfit.promotion import parse_gate
     from afterfit.promotion import promote as run
+    from afterfit.signing import read_trust
 
     parsed = [parse_gate(text) for text in gates]
+    trust = read_trust(trusted) if trusted else None
     with open_store(url) as store:
         try:
-            done = run(store, reference, alias, because=because, gates=parsed, by=by)
+            done = run(store, reference, alias, because=because, gates=parsed, trust=trust, by=by)
         except AliasMovedError as error:
             if as_json:
                 echo_json({"ok": False, "moved": False, "conflict": str(error)})

@@ -21,6 +21,7 @@ Examples:
   afterfit serve flights.afit prices.afit --port 9000 --workers 2
   afterfit serve flights@production
   afterfit keys create mobile && afterfit serve flights.afit --host 0.0.0.0 --keys keys.json
+  afterfit serve flights@production --trust public.pem
   curl http://127.0.0.1:8000/predict -H 'Content-Type: application/json' \\
     -d '{"rows": [{"carrier": "UA", "distance": 1400}]}'
 """
@@ -120,6 +121,14 @@ Examples:
     metavar="FILE",
     help="Add a line of JSON for each request to FILE, or to standard error for -.",
 )
+@click.option(
+    "--trust",
+    "trusted",
+    multiple=True,
+    metavar="PEM",
+    type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path),
+    help="Serve only what this public key, or root certificate, signed; may be repeated.",
+)
 @store_option
 def serve(
     bundles: tuple[Path | Reference, ...],
@@ -140,6 +149,7 @@ def serve(
     origins: tuple[str, ...],
     client_timeout: float,
     access_log: str | None,
+    trusted: tuple[Path, ...],
     url: str | None,
 ) -> None:
     """Serve models over HTTP, until Ctrl-C.
@@ -150,6 +160,9 @@ def serve(
     A BUNDLE may be a name in the store, such as flights@production: when the alias moves, every worker is on
     the new version within a second, and no request is dropped. GET /store/flights@production is its file.
 
+    With --trust, a bundle that nobody trusted signed (`afterfit sign`) is never served: not at the start, and where an
+    alias moves to one, or a file is replaced by one, what was served goes on and the log says so.
+
     Without a BUNDLE, as SageMaker and Vertex AI start a container, those in /opt/ml/model are served (or in the folder
     that AFTERFIT_MODEL_DIR names), on 0.0.0.0 and port 8080 (or AIP_HTTP_PORT). There --insecure is taken as said where
     no --keys are given: these platforms let nobody else reach a container.
@@ -158,6 +171,7 @@ def serve(
     """
     from afterfit.serving import Container, Limits, Policy, Protection, Telemetry, find_container
     from afterfit.serving import serve as run
+    from afterfit.signing import read_trust
 
     asked = Container(bundles, "127.0.0.1", 8000) if bundles else find_container(os.environ)
     for note in asked.notes:
@@ -186,6 +200,7 @@ def serve(
             origins=origins,
         ),
         telemetry=Telemetry(access_log),
+        trust=read_trust(trusted) if trusted else None,
         on_ready=lambda url: click.echo(
             f"Serving {len(asked.paths)} model{'s'[: len(asked.paths) > 1]} at {url} (Ctrl-C stops it)"
         ),

@@ -35,6 +35,7 @@ def show(reference: str, *, url: str | None, as_json: bool) -> None:
         version = store.resolve(asked)
         aliases = store.aliases(version.name)
         history = store.history(version.name, asked.alias)
+        signatures = len(store.signatures(version))
     named = [alias for alias, number in aliases.items() if number == version.number]
     moves = [
         move
@@ -43,7 +44,8 @@ def show(reference: str, *, url: str | None, as_json: bool) -> None:
     ]
     if as_json:
         history_as_json = [describe_move(move) for move in moves]
-        echo_json({**describe_version(version), "aliases": named, "history": history_as_json})
+        facts_of_it = {**describe_version(version), "aliases": named, "signatures": signatures}
+        echo_json({**facts_of_it, "history": history_as_json})
         return
     facts = {
         "version": str(version),
@@ -53,6 +55,10 @@ def show(reference: str, *, url: str | None, as_json: bool) -> None:
         "pushed": f"{version.pushed_at[:19]} by {version.pushed_by}",
         "model": f"{version.made_with} ({version.task})",
         "data": f"sha256:{version.data_sha256}",
+        "run": version.run_id or "",
+        "signatures": f"{signatures}; `afterfit verify {version} --key` says whether you trust one"
+        if signatures
+        else "",
         **{f"metric {name}": str(value) for name, value in version.metrics.items()},
     }
     width = max(map(len, facts))

@@ -98,6 +98,31 @@ def by_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def password_of_key() -> str | None:
+    """The password of an encrypted private key: AFTERFIT_KEY_PASSWORD, or what a person types."""
+    import sys
+
+    from afterfit.signing import PASSWORD_VARIABLE
+
+    given = os.environ.get(PASSWORD_VARIABLE)
+    if given is None and sys.stdin.isatty():
+        given = str(click.prompt("Password of the key", hide_input=True, err=True))
+    return given
+
+
+def signature_beside(bundle: Path) -> Path:
+    """Where the signature of a bundle's file is, by its name."""
+    return bundle.with_name(f"{bundle.name}.sig")
+
+
+def read_signature(path: Path) -> bytes:
+    """A signature file, no more of it than is ever taken."""
+    from afterfit.signing import LIMIT
+
+    with path.open("rb") as file:
+        return file.read(LIMIT + 1)
+
+
 def split_alias(text: str) -> tuple[str, str]:
     """The name and the alias of `NAME@ALIAS`."""
     from afterfit.store import parse_reference

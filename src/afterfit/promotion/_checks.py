@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from afterfit.bundle import read_bundle
-from afterfit.errors import BundleError, StoreError
+from afterfit.errors import BundleError, SignatureError, StoreError
 from afterfit.promotion._compatible import incompatibilities
 from afterfit.runtime import Model
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from afterfit.bundle import Bundle
     from afterfit.promotion._gates import MetricGate
+    from afterfit.signing import Trust
     from afterfit.store import Store, Version
 
 
@@ -28,12 +29,17 @@ class Check:
 
 
 def check_promotion(
-    store: Store, challenger: Version, current: Version | None, gates: Sequence[MetricGate] = ()
+    store: Store,
+    challenger: Version,
+    current: Version | None,
+    gates: Sequence[MetricGate] = (),
+    trust: Trust | None = None,
 ) -> list[Check]:
     """Every gate between `challenger` and an alias that names `current` now (None: nothing yet).
 
-    The bytes and the audit, the golden rows replayed, the schema against that of `current`, and the gates on
-    metrics. All are run, whichever fails; those that need a bundle that cannot be opened are left out.
+    The bytes and the audit, the golden rows replayed, the schema against that of `current`, the signature where
+    `trust` says whose, and the gates on metrics. All are run, whichever fails; those that need a bundle that cannot
+    be opened are left out.
     """
     try:
         bundle = read_bundle(store.fetch(challenger))
@@ -47,6 +53,7 @@ def check_promotion(
         Check("audit", holds=True, detail=f"format {bundle.manifest.format}; no rule is broken"),
         _replay(bundle),
         _schema(store, bundle, current),
+        *([] if trust is None else [_signature(store, challenger, trust)]),
     ]
     metrics = None if current is None else current.metrics
     for gate in gates:
@@ -77,3 +84,11 @@ def _schema(store: Store, bundle: Bundle, current: Version | None) -> Check:
     if not found:
         return Check("schema", holds=True, detail=f"takes what {current} takes, and answers in the same form")
     return Check("schema", holds=False, detail=f"not compatible with {current}\n" + "\n".join(found))
+
+
+def _signature(store: Store, challenger: Version, trust: Trust) -> Check:
+    try:
+        who = trust.verify_any(store.signatures(challenger), challenger.blob, str(challenger))
+    except SignatureError as error:
+        return Check("signature", holds=False, detail=str(error))
+    return Check("signature", holds=True, detail=f"signed by {who}")

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from afterfit.promotion._gates import MetricGate
+    from afterfit.signing import Trust
     from afterfit.store import Move, Store, Version
 
 
@@ -37,17 +38,19 @@ def promote(
     *,
     because: str,
     gates: Sequence[MetricGate] = (),
+    trust: Trust | None = None,
     by: str | None = None,
 ) -> Promotion:
     """Run the gates on a version, and move `alias` to it if all hold.
 
-    The evidence of the move is every check and the metrics. Raises `AliasMovedError` where somebody else moved
-    the alias since the gates began, and `UnknownReferenceError` where there is no such version.
+    With `trust`, one of the gates is that somebody trusted signed the version. The evidence of the move is every
+    check and the metrics. Raises `AliasMovedError` where somebody else moved the alias since the gates began, and
+    `UnknownReferenceError` where there is no such version.
     """
     challenger = store.resolve(reference)
     history = store.history(challenger.name, alias)
     current = store.resolve(Reference(challenger.name, number=history[-1].to_number)) if history else None
-    checks = tuple(check_promotion(store, challenger, current, gates))
+    checks = tuple(check_promotion(store, challenger, current, gates, trust))
     if not all(check.holds for check in checks) or current == challenger:
         return Promotion(challenger, current, checks, None)
     evidence: dict[str, Any] = {

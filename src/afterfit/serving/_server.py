@@ -9,15 +9,17 @@ import socket
 import ssl
 import tempfile
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from afterfit.errors import ArgumentError
 from afterfit.runtime import available_cores
+from afterfit.serving._answers import AnswerLog
 from afterfit.serving._data_plane import Limits, Policy
 from afterfit.serving._security import Protection, check_protection, is_loopback
+from afterfit.serving._sources import signature_beside, trusted_copy
 from afterfit.serving._telemetry import Telemetry
 from afterfit.serving._worker import Settings, make_application
 from afterfit.store import Reference, find_place
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from afterfit.serving._sources import Source
     from afterfit.serving.contracts import VertexRoutes
+    from afterfit.signing import Trust
 
 BACKLOG = 2048
 """Connections the kernel holds for a worker before it accepts them."""
@@ -56,6 +59,7 @@ def serve(
     vertex: VertexRoutes | None = None,
     protection: Protection | None = None,
     telemetry: Telemetry | None = None,
+    trust: Trust | None = None,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve bundles over HTTP until SIGINT or SIGTERM; must be called in the main thread.
@@ -69,12 +73,14 @@ def serve(
 
     Of several versions of one model the last is the one that answers where no version is named. `vertex`: the paths
     that Vertex AI asks for. `protection`: who may call, and over what; without it nobody is asked for a key, and only
-    loopback may be listened on. `telemetry`: what is told of each request.
+    loopback may be listened on. `telemetry`: what is told of each request. With `trust`, only bundles that somebody
+    trusted signed are served, at the start and on every swap: files by the signature in `<path>.sig`, versions of the
+    store by those that it keeps.
 
-    Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have, and
-    ArgumentError where one version is given twice, there are more workers than cores, granian is not installed, the
-    address cannot be taken, or others could reach it and there are no keys; nothing is started then. SystemExit with
-    code 1 follows where a worker ends and cannot be replaced.
+    Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have,
+    SignatureError for what nobody trusted signed, and ArgumentError where one version is given twice, there are more
+    workers than cores, granian is not installed, the address cannot be taken, or others could reach it and there are
+    no keys; nothing is started then. SystemExit with code 1 follows where a worker ends and cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
@@ -88,7 +94,7 @@ def serve(
     telemetry = telemetry or Telemetry()
     telemetry.check()
     url_of_store = find_place(store).url if stored else None
-    _audit(sources, url_of_store)
+    _audit(sources, url_of_store, trust)
     port = _claim(host, port)
     url = f"http{'s' if protection.is_encrypted else ''}://{f'[{host}]' if ':' in host else host}:{port}"
     counts = tempfile.mkdtemp(prefix="afterfit-")
@@ -104,12 +110,14 @@ def serve(
         workers=workers,
         telemetry=telemetry,
         threads=threads,
+        trust=trust,
     )
     stopped = threading.Event()
     if on_ready is not None:
         threading.Thread(target=_announce, args=(host, url, on_ready, stopped), daemon=True).start()
     try:
-        _run_granian(settings, host, port, workers)
+        with nullcontext() if url_of_store is None else AnswerLog(Path(counts), url_of_store, port):
+            _run_granian(settings, host, port, workers)
     finally:
         stopped.set()
         shutil.rmtree(counts, ignore_errors=True)
@@ -128,28 +136,32 @@ def thread_budget(workers: int, cores: int) -> int:
     return cores // workers
 
 
-def _audit(sources: Sequence[Source], store: str | None) -> None:
+def _audit(sources: Sequence[Source], store: str | None, trust: Trust | None) -> None:
     """Open every bundle once before anything is started."""
     from afterfit.bundle import read_bundle
 
     if store is not None:
-        _audit_stored([source for source in sources if isinstance(source, Reference)], store)
+        _audit_stored([source for source in sources if isinstance(source, Reference)], store, trust)
     seen: dict[tuple[str, str], str] = {}
     for path in (source for source in sources if isinstance(source, str)):
-        bundle = read_bundle(path)
+        with trusted_copy(Path(path), trust, partial(signature_beside, Path(path))) as own:
+            bundle = read_bundle(own)
         key = (bundle.manifest.name, bundle.version)
         if key in seen:
             raise ArgumentError(f"{seen[key]} and {path} are one version of {key[0]!r}; serve one of them")
         seen[key] = path
 
 
-def _audit_stored(references: Sequence[Reference], url: str) -> None:
+def _audit_stored(references: Sequence[Reference], url: str, trust: Trust | None) -> None:
     from afterfit.bundle import read_bundle
     from afterfit.store import Store
 
     with Store(url) as store:
         for reference in references:
-            read_bundle(store.fetch(store.resolve(reference)))
+            version = store.resolve(reference)
+            path = store.fetch(version)
+            with trusted_copy(path, trust, partial(store.signatures, version), str(version)) as own:
+                read_bundle(own)
 
 
 def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from afterfit.errors import AfterfitError, StoreError
+from afterfit.errors import AfterfitError, SignatureError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,9 @@ class BundleWatcher(Generic[_Found, _Loaded]):
     store that is away, what was served stays, and the log says so once. `load` opens and proves (audit, golden
     replay) all bundles that a look found; it raises AfterfitError where one is not to be trusted, and then what
     was served stays, the log says why, and nothing is tried again until there is another change; what a store
-    could not give (StoreError) is tried again. `apply` puts what was loaded into service; it is called on the
-    event loop. `begin` is told the look that came before what is served was loaded: a change after it is not missed.
+    could not give (StoreError), and what is not signed yet (SignatureError), is tried again. `apply` puts what was
+    loaded into service; it is called on the event loop. `begin` is told the look that came before what is served was
+    loaded: a change after it is not missed.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class BundleWatcher(Generic[_Found, _Loaded]):
     async def _swap(self, found: _Found) -> str | None:
         try:
             self._apply(await asyncio.to_thread(self._load, found))
-        except StoreError as error:
+        except (SignatureError, StoreError) as error:
             if found != self._refused:
                 _log.error("the bundles were not swapped, and what was served goes on: %s", error)
             self._refused, self._wait = found, RETRY_LOOKS
@@ -98,7 +99,7 @@ class BundleWatcher(Generic[_Found, _Loaded]):
         return None
 
     def _is_waiting(self, found: _Found) -> bool:
-        """Whether the store could not give this a moment ago."""
+        """Whether the store could not give this a moment ago, or nobody had signed it."""
         if found != self._refused or not self._wait:
             return False
         self._wait -= 1

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from afterfit.serving._sources import Loaded, Source
     from afterfit.serving._swap import Stamp
     from afterfit.serving.contracts import VertexRoutes
+    from afterfit.signing import Trust
     from afterfit.store import Version
 
     Looked = tuple[Stamp, list[Stamp | Version]]
@@ -56,6 +57,8 @@ class Settings:
     telemetry: Telemetry = field(default_factory=Telemetry)
     threads: int = 1
     """Threads that a worker spreads many rows over."""
+    trust: Trust | None = None
+    """Whose signature every bundle must have; None: none need be signed."""
 
     @property
     def trigger(self) -> str:
@@ -84,7 +87,7 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
     recorder = open_recorder(settings.telemetry, os.environ)
-    sources = Sources(settings.sources, settings.store, settings.threads)
+    sources = Sources(settings.sources, settings.store, settings.threads, settings.trust)
 
     def in_service() -> list[Model]:
         return [one.model for one in sources.loaded if not repository.is_unloaded(one.model.name)]

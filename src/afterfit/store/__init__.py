@@ -8,27 +8,42 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from afterfit._home import VARIABLE
 from afterfit.store._history import Move
-from afterfit.store._place import VARIABLE, find_place
+from afterfit.store._lineage import run_in
+from afterfit.store._place import find_place
 from afterfit.store._reference import Reference, is_reference, parse_reference
 
 if TYPE_CHECKING:
+    from afterfit.store._answers import Answers
     from afterfit.store._queries import Version
+    from afterfit.store._remote import Pulled, Remote
     from afterfit.store._store import Collected, Store
 
 __all__ = [
     "VARIABLE",
+    "Answers",
     "Collected",
     "Move",
+    "Pulled",
     "Reference",
+    "Remote",
     "Store",
     "Version",
     "find_place",
     "is_reference",
     "parse_reference",
+    "run_in",
 ]
 
-_HOMES = {"Collected": "_store", "Store": "_store", "Version": "_queries"}
+_HOMES = {
+    "Answers": "_answers",
+    "Collected": "_store",
+    "Pulled": "_remote",
+    "Remote": "_remote",
+    "Store": "_store",
+    "Version": "_queries",
+}
 
 
 def __getattr__(name: str) -> Any:

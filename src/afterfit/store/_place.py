@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from afterfit._home import FOLDER, VARIABLE, home_folder, named_store
 from afterfit.errors import ArgumentError, StoreError
 
-VARIABLE = "AFTERFIT_STORE"
-FOLDER = ".afterfit"
 RECORDS = "records.db"
 POSTGRES = "postgresql+psycopg"
 _SCHEMES = {"postgres", "postgresql", POSTGRES}
@@ -43,14 +42,15 @@ class Place:
 def find_place(url: str | os.PathLike[str] | None = None, *, create: bool = False) -> Place:
     """The place of the store at `url`: a folder, or `postgresql://...?blobs=s3://BUCKET/PREFIX`.
 
-    Without `url`, AFTERFIT_STORE says it; without that, it is the folder `.afterfit` of the working directory
-    or the nearest folder above it. With `create`, `.afterfit` of the working directory where there is none.
+    Without `url`, AFTERFIT_STORE says it; without that, it is the nearest folder `.afterfit` from the working
+    directory upward, which runs are recorded in too. With `create`, `.afterfit` of the working directory where there is
+    none.
 
     Raises `StoreError` where there is no store, and `ArgumentError` for a URL that cannot be used.
     """
-    given = os.fspath(url) if url is not None else os.environ.get(VARIABLE) or None
+    given = os.fspath(url) if url is not None else named_store()
     if given is None:
-        return _of_folder(_find_upward(create=create))
+        return _of_folder(_nearest(create=create))
     if "://" not in given:
         folder = Path(given)
         if not create and not (folder / RECORDS).is_file():
@@ -59,15 +59,16 @@ def find_place(url: str | os.PathLike[str] | None = None, *, create: bool = Fals
     return _of_server(given)
 
 
-def _find_upward(*, create: bool) -> Path:
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / FOLDER / RECORDS).is_file():
-            return folder / FOLDER
-    if create:
-        return here / FOLDER
+def _nearest(*, create: bool) -> Path:
+    folder = home_folder()
+    if create or (folder / RECORDS).is_file():
+        return folder
+    if folder.is_dir():
+        raise StoreError(
+            f"there is no store in {folder}; `afterfit push` makes one there, {VARIABLE} names another folder"
+        )
     raise StoreError(
-        f"there is no store ({FOLDER}) in {here} or above it; `afterfit push` makes one, {VARIABLE} names one"
+        f"there is no store ({FOLDER}) in {folder.parent} or above it; `afterfit push` makes one, {VARIABLE} names one"
     )
 
 

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from afterfit.bundle import encode_json
 from afterfit.store._history import Move
+from afterfit.store._lineage import run_in
 from afterfit.store._records import models, moves, versions
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ class Version:
     """A bundle under a name. `number` counts from 1 within the name and is never given twice.
 
     `digest` identifies the bundle (the SHA-256 of its manifest), `blob` is the SHA-256 of the file, `size` its
-    bytes. `metrics` are those of `training/metrics.json`, empty where there are none.
+    bytes. `metrics` are those of `training/metrics.json`, empty where there are none. `run_id`: the training run that
+    the bundle names; "" where it names none, None where the version is older than the record of it.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Version:
     made_with: str
     data_sha256: str
     metrics: Mapping[str, Any]
+    run_id: str | None = None
 
     def __str__(self) -> str:
         return f"{self.name}@{self.number}"
@@ -77,6 +80,7 @@ def add_version(
     """Give a bundle the next number of a name."""
     last = sa.select(sa.func.max(versions.c.number)).where(versions.c.model_id == model_id)
     manifest = bundle.manifest
+    run = run_of(bundle)
     connection.execute(
         versions.insert().values(
             model_id=model_id,
@@ -90,6 +94,8 @@ def add_version(
             made_with=f"{manifest.framework.model}, {manifest.framework.name} {manifest.framework.version}",
             data_sha256=manifest.lineage.data_sha256,
             metrics=_metrics(bundle),
+            run_id=run.get("id", ""),
+            run=encode_json(run).decode(),
         )
     )
 
@@ -100,13 +106,20 @@ def _metrics(bundle: Bundle) -> str:
     return encode_json(found if isinstance(found, dict) else {"value": found}).decode()
 
 
+def run_of(bundle: Bundle) -> dict[str, Any]:
+    """The run that made a bundle; see `run_in`."""
+    return run_in(bundle.entries.get("training/run.json", b"{}"))
+
+
 def versions_of(name: str) -> sa.Select[Any]:
     """The versions of a name."""
-    return (
-        sa.select(models.c.name, *[column for column in versions.c if column.name not in {"id", "model_id"}])
-        .join_from(versions, models, models.c.id == versions.c.model_id)
-        .where(models.c.name == name)
-    )
+    return all_versions().where(models.c.name == name)
+
+
+def all_versions() -> sa.Select[Any]:
+    """The versions of all names."""
+    kept = [column for column in versions.c if column.name not in {"id", "model_id", "run"}]
+    return sa.select(models.c.name, *kept).join_from(versions, models, models.c.id == versions.c.model_id)
 
 
 def as_version(row: sa.Row[Any]) -> Version:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from afterfit.store._place import Place
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 """The schema this release works with. To change it: add a file to `migrations/versions`, raise this, and freeze a
 database of the new schema under `tests/compat`."""
 
@@ -53,6 +53,8 @@ versions = sa.Table(
     sa.Column("made_with", sa.Text),
     sa.Column("data_sha256", sa.Text),
     sa.Column("metrics", sa.Text),
+    sa.Column("run_id", sa.Text),
+    sa.Column("run", sa.Text),
 )
 moves = sa.Table(
     "moves",
@@ -68,6 +70,27 @@ moves = sa.Table(
     sa.Column("moved_by", sa.Text),
     sa.Column("because", sa.Text),
     sa.Column("evidence", sa.Text),
+)
+signatures = sa.Table(
+    "signatures",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("blob", sa.Text),
+    sa.Column("sha256", sa.Text),
+    sa.Column("content", sa.Text),
+    sa.Column("added_at", sa.Text),
+    sa.Column("added_by", sa.Text),
+)
+answers = sa.Table(
+    "answers",
+    _metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("server", sa.Text),
+    sa.Column("model", sa.Text),
+    sa.Column("version", sa.Text),
+    sa.Column("first_at", sa.Text),
+    sa.Column("last_at", sa.Text),
+    sa.Column("rows", sa.BigInteger),
 )
 
 

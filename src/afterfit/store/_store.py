@@ -7,10 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import sqlalchemy as sa
 
-from afterfit.bundle import read_bundle
-from afterfit.errors import AliasMovedError, ArgumentError, StoreError, UnknownReferenceError
+from afterfit.bundle import encode_json, read_bundle
+from afterfit.errors import (
+    AliasMovedError,
+    ArgumentError,
+    BundleError,
+    SignatureError,
+    StoreError,
+    UnknownReferenceError,
+)
+from afterfit.store._answers import read_answers, record_answers
 from afterfit.store._blobs import FolderBlobs, copy_hashed
 from afterfit.store._history import undo_target
 from afterfit.store._objects import ObjectBlobs, cache_folder
@@ -19,26 +28,35 @@ from afterfit.store._queries import (
     add_model,
     add_move,
     add_version,
+    all_versions,
     as_move,
     as_version,
     model_id_of,
     moves_of,
     read_moves,
+    run_of,
     versions_of,
     whoami,
 )
 from afterfit.store._records import Records, models, moves, versions
 from afterfit.store._reference import Reference, checked_alias, checked_name, parse_reference
+from afterfit.store._signatures import add_signatures, check_subjects, read_signatures
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from types import TracebackType
 
     from afterfit.bundle import Bundle
+    from afterfit.store._answers import Answers
     from afterfit.store._blobs import BlobStore
     from afterfit.store._history import Move
     from afterfit.store._queries import Version
+
+_OTHER_BYTES = (
+    "{known} has this content in other bytes, which another zip writer makes, and the signature is of these; "
+    "sign what `afterfit pull {known}` gives"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +84,7 @@ class Store:
             if "://" in self.place.blobs
             else FolderBlobs(Path(self.place.blobs))
         )
+        self._runs_known = False
 
     @property
     def url(self) -> str:
@@ -73,17 +92,25 @@ class Store:
         return self.place.url
 
     def push(
-        self, path: str | os.PathLike[str], *, name: str | None = None, by: str | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str | None = None,
+        by: str | None = None,
+        signatures: Sequence[bytes] = (),
     ) -> Version:
         """Audit the bundle at `path`, keep it, and give it the next number under `name`.
 
-        `name` is the bundle's own where it is None. A bundle that the name has already keeps its number. Raises
-        `BundleError` for what is no bundle to be trusted; nothing is kept then.
+        `name` is the bundle's own where it is None. A bundle that the name has already keeps its number.
+        `signatures`: signature files of the bundle, kept beside it; whom to trust is up to who reads them. Raises
+        `BundleError` for what is no bundle to be trusted, and `SignatureError` for a signature that is malformed or
+        of another file; nothing is kept then.
         """
         with tempfile.TemporaryDirectory(prefix="afterfit-") as folder:
             copy = Path(folder) / "bundle.afit"
             blob = _copy(Path(path), copy)
             bundle = read_bundle(copy)
+            check_subjects(signatures, blob)
             name = checked_name(name) if name is not None else _own_name(bundle)
             while True:
                 self._blobs.put(blob, copy)
@@ -95,8 +122,26 @@ class Store:
                         model_id = model_id_of(connection, name) or add_model(connection, name)
                         add_version(connection, model_id, bundle, blob, copy.stat().st_size, by or whoami())
                         known = connection.execute(same).one()
+                    if known is not None and signatures:
+                        if known.blob != blob:
+                            raise SignatureError(_OTHER_BYTES.format(known=as_version(known)))
+                        add_signatures(connection, blob, signatures, by or whoami())
                 if known is not None:
                     return as_version(known)
+
+    def sign(self, version: Version, signatures: Sequence[bytes], *, by: str | None = None) -> int:
+        """Keep more signatures of a version; how many were not there yet.
+
+        Raises `SignatureError` where one is malformed or of another file; none is kept then.
+        """
+        check_subjects(signatures, version.blob)
+        with self._records.writing() as connection:
+            return add_signatures(connection, version.blob, signatures, by or whoami())
+
+    def signatures(self, version: Version) -> list[bytes]:
+        """The signature files of a version. That they are here says nothing: `afterfit.signing` verifies them."""
+        with self._records.reading() as connection:
+            return read_signatures(connection, version.blob)
 
     def resolve(self, reference: str | Reference) -> Version:
         """The version that is meant now. Raises `UnknownReferenceError` where there is none."""
@@ -133,6 +178,58 @@ class Store:
             if not found:
                 raise self._unknown(connection, Reference(name))
         return [as_version(row) for row in found]
+
+    def find(
+        self, *, digest: str | None = None, run_id: str | None = None, data: str | None = None
+    ) -> list[Version]:
+        """The versions of all names, in the order they were pushed, whose bundle's digest begins with `digest`, that
+        the run `run_id` made, or whose data has a fingerprint that begins with `data`: that of the packed rows in the
+        manifest, or that of the run.
+        """
+        self._look_up_runs()
+        query = all_versions().order_by(versions.c.id)
+        if digest is not None:
+            query = query.where(versions.c.digest.startswith(digest, autoescape=True))
+        if run_id is not None:
+            query = query.where(versions.c.run_id == run_id)
+        if data is not None:
+            of_run = versions.c.run.contains(f'"sha256":"{data}', autoescape=True)
+            query = query.where(versions.c.data_sha256.startswith(data, autoescape=True) | of_run)
+        with self._records.reading() as connection:
+            return [as_version(row) for row in connection.execute(query)]
+
+    def run_of(self, version: Version) -> dict[str, Any]:
+        """What the bundle of a version says of the run that made it (`training/run.json`, without the columns of its
+        data); {} where it names none.
+        """
+        self._look_up_runs()
+        query = versions_of(version.name).where(versions.c.number == version.number)
+        with self._records.reading() as connection:
+            found = connection.execute(query.with_only_columns(versions.c.run)).scalar()
+        document: dict[str, Any] = msgspec.json.decode(found or "{}")
+        return document
+
+    def _look_up_runs(self) -> None:
+        """Fill in the runs of versions that an earlier release pushed, as long as their bundles are there."""
+        if self._runs_known:
+            return
+        with self._records.reading() as connection:
+            unknown = [
+                as_version(row)
+                for row in connection.execute(all_versions().where(versions.c.run_id.is_(None)))
+            ]
+        runs: dict[str, dict[str, Any]] = {}
+        for version in unknown:
+            try:
+                runs[version.digest] = run_of(read_bundle(self.fetch(version)))
+            except (BundleError, StoreError):
+                continue
+        if runs:
+            with self._records.writing() as connection:
+                for digest, run in runs.items():
+                    filled = {"run_id": run.get("id", ""), "run": encode_json(run).decode()}
+                    connection.execute(versions.update().where(versions.c.digest == digest).values(**filled))
+        self._runs_known = True
 
     def aliases(self, name: str) -> dict[str, int]:
         """Each alias of a name and the number it has now, sorted."""
@@ -191,6 +288,16 @@ class Store:
                     f"version {history[0].to_number}"
                 )
             return add_move(connection, name, alias, "rollback", target, history, because, by, None)
+
+    def record_answers(self, found: Sequence[Answers]) -> None:
+        """Keep what a server answered up to now; for each start of a server and version the numbers only grow."""
+        with self._records.writing() as connection:
+            record_answers(connection, found)
+
+    def answers(self, *, version: str | None = None, model: str | None = None) -> list[Answers]:
+        """What servers answered with a version (the first 12 digits of its digest), or under a model's name."""
+        with self._records.reading() as connection:
+            return read_answers(connection, version=version, model=model)
 
     def collect(self) -> Collected:
         """Remove the files that no version is bound to, which pushes that were killed leave behind."""

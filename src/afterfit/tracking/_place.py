@@ -6,12 +6,14 @@ import os
 import re
 import secrets
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+from afterfit._home import VARIABLE, home_folder
 from afterfit.errors import ArgumentError
 
-VARIABLE = "AFTERFIT_STORE"
-FOLDER = ".afterfit"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 RUNS = "runs"
 INDEX = "runs.sqlite"
 CHANGES = "changes"
@@ -20,13 +22,12 @@ RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
 
 
 def runs_folder(*, create: bool = False) -> Path:
-    """The folder of runs: `runs` in what AFTERFIT_STORE names, or in the nearest `.afterfit` upward.
+    """The folder of runs: `runs` in the folder that AFTERFIT_STORE names, or in the nearest `.afterfit` upward.
 
     A store on a server holds no runs: where AFTERFIT_STORE is a URL, they are in the nearest `.afterfit` too. With
     `create`, `.afterfit` of the working directory where there is none. Raises `ArgumentError` where there is none.
     """
-    given = os.environ.get(VARIABLE, "")
-    folder = Path(given) if given and "://" not in given else _nearest()
+    folder = home_folder()
     runs = folder / RUNS
     if create:
         runs.mkdir(parents=True, exist_ok=True)
@@ -38,11 +39,6 @@ def runs_folder(*, create: bool = False) -> Path:
             f"there are no runs in {folder}; `afterfit.run(...)` records the first, {VARIABLE} names another folder"
         )
     return runs.resolve()
-
-
-def _nearest() -> Path:
-    here = Path.cwd()
-    return next((at / FOLDER for at in (here, *here.parents) if (at / FOLDER).is_dir()), here / FOLDER)
 
 
 def new_run_folder(runs: Path) -> Path:

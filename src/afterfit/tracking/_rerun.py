@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from afterfit._home import VARIABLE
 from afterfit.errors import ArgumentError
 from afterfit.tracking._compare import same
 from afterfit.tracking._context import DIFF, SCRIPT, git, installed_packages
-from afterfit.tracking._place import VARIABLE
 from afterfit.tracking._record import configuration
 from afterfit.tracking._run import RERUN
 

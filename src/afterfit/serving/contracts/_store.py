@@ -6,6 +6,9 @@ import asyncio
 import re
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from afterfit.errors import StoreError
 from afterfit.serving._exchange import FileResponse, Problem, Response, Route, problem_response
 from afterfit.store import Reference
 
@@ -21,7 +24,7 @@ _RANGE = re.compile(rb"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class StoreContract:
-    """`GET /store/{ref}`: the bundle's file, with an ETag and ranges.
+    """`GET /store/{ref}`: the bundle's file, with an ETag and ranges; `/store/{ref}/signatures`: its signatures.
 
     The references are those that the server was told to serve, and the number and digest of what they mean now.
     No other is looked up in the store, whatever a client asks for; and the file is the one that answers here.
@@ -33,13 +36,19 @@ class StoreContract:
     def routes(self) -> Sequence[Route]:
         """One route a reference; made anew when an alias has moved."""
         return [
-            Route(f"{PREFIX}{reference}", "GET", _send(loaded, version), access="pull")
+            route
             for loaded in self._sources.loaded
             if (version := loaded.version) is not None
             for reference in (
                 *loaded.asked,
                 Reference(version.name, number=version.number),
                 Reference(version.name, digest=version.digest),
+            )
+            for route in (
+                Route(f"{PREFIX}{reference}", "GET", _send(loaded, version), access="pull"),
+                Route(
+                    f"{PREFIX}{reference}/signatures", "GET", _list(self._sources, version), access="pull"
+                ),
             )
         ]
 
@@ -96,6 +105,26 @@ def _send(loaded: Loaded, version: Version) -> Handler:
         return FileResponse(file, start, stop - start, status, [*described, *part])
 
     return send
+
+
+def _list(sources: Sources, version: Version) -> Handler:
+    """The signatures that the store has now: one may be added while the version is served."""
+
+    async def list_signatures(body: bytes, headers: Mapping[bytes, bytes]) -> Answer:  # noqa: ARG001 - a handler takes them
+        try:
+            found = await asyncio.to_thread(sources.signatures, version)
+        except StoreError:
+            return problem_response(
+                Problem(503, "store-away", "The store cannot be asked now. Try again later.")
+            )
+        document = {
+            "version": str(version),
+            "sha256": version.blob,
+            "signatures": [msgspec.Raw(one) for one in found],
+        }
+        return msgspec.json.encode(document)
+
+    return list_signatures
 
 
 def _names(condition: bytes, etag: bytes) -> bool:
