@@ -34,18 +34,19 @@ _MEDIA_TYPES = {
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 
-_POLICY = [
+_POLICY = (
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
-    "img-src 'self'",
     "connect-src 'self'",
     "base-uri 'none'",
     "form-action 'none'",
     "frame-ancestors 'none'",
-]
-_STRICT = [*_POLICY, "require-trusted-types-for 'script'"]
-"""No text becomes markup or a script, whatever the page's own code does."""
+)
+_PAGE_POLICY = (*_POLICY, "img-src 'self'", "require-trusted-types-for 'script'")
+"""The last one: no text becomes markup or a script, whatever the page's own code does."""
+_DOCS_POLICY = (*_POLICY, "img-src 'self' data:")
+"""Swagger UI has its pictures in its style sheet, and makes markup from text that it cleans itself."""
 
 
 @cache
@@ -56,10 +57,10 @@ def page_routes() -> Sequence[Route]:
     for name, path in sorted(files.items()):
         digest.update(name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
     below = STATIC + digest.hexdigest()[:16]
-    page = _page("index.html", below, _STRICT)
+    page = _page("index.html", below, _PAGE_POLICY)
     return [
         Route("/", "GET", _page_or_alive(page), access="public"),
-        Route("/docs", "GET", partial(_respond, _page("docs.html", below, _POLICY)), access="public"),
+        Route("/docs", "GET", partial(_respond, _page("docs.html", below, _DOCS_POLICY)), access="public"),
         *(
             Route(f"{below}/{name}", "GET", partial(_send, path), access="public")
             for name, path in files.items()

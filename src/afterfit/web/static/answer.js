@@ -32,7 +32,7 @@ function predictionView(prediction, answer) {
   }
   const parts = [make("p", {class: "prediction"}, typeof prediction === "number" ? rounded(prediction) : shown(prediction))];
   const chance = chanceOf(prediction, answer);
-  if (chance !== null) parts.push(make("p", {class: "chance"}, `with a probability of ${percent(chance)}`));
+  if (chance !== null) parts.push(make("p", {class: "chance"}, `with a probability of ${percent(chance).replace("> ", "more than ").replace("< ", "less than ")}`));
   else if (typeof prediction === "number" && rounded(prediction).replaceAll(",", "") !== writeJson(prediction))
     parts.push(make("p", {class: "chance"}, `exactly ${writeJson(prediction)}`));
   return parts;

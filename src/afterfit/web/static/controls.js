@@ -107,10 +107,8 @@ function choiceControl(id, column) {
     element.append(other.element);
   }
   const showOther = () => { if (other !== null) other.element.hidden = input.value !== OTHER; };
-  input.addEventListener("input", () => {
-    showOther();
-    if (input.value === OTHER) other.input.focus();
-  });
+  // The focus stays: typing in a list of a browser chooses at the first letter, and the rest would end up elsewhere.
+  input.addEventListener("input", showOther);
   showOther();
   return {
     element, input, parts: other === null ? [input] : [input, ...other.parts],

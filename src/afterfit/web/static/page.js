@@ -10,7 +10,7 @@ import {RowForm, sentence} from "./form.js";
 import {currentKey, forgetKey, onKeyChange} from "./key.js";
 
 const CHECK_AFTER = 400;
-const FINDER_FROM = 12;
+const FINDER_FROM = 20;
 
 let models = [], model = null, path = "", form = null, panel = null;
 let checking = null, timer = 0, asking = null;

@@ -27,9 +27,9 @@ export function rounded(value, digits = 6) {
 /** A probability in percent; nothing but 0 and 1 is shown as 0 % and 100 %. */
 export function percent(probability) {
   if (typeof probability !== "number") return shown(probability);
-  if (probability > 0 && probability < 0.001) return "< 0.1 %";
-  if (probability < 1 && probability > 0.999) return "> 99.9 %";
-  return `${(100 * probability).toFixed(1)} %`;
+  if (probability > 0 && probability < 0.001) return "< 0.1\u00a0%";
+  if (probability < 1 && probability > 0.999) return "> 99.9\u00a0%";
+  return `${(100 * probability).toFixed(1)}\u00a0%`;
 }
 
 /** The ends of the numbers that were seen in a column, or null; infinities have no place on a line. */
