@@ -122,7 +122,10 @@ def browse(chromium, server):
     expected = []
 
     def browse(name=None, *, path="/", url=None, statuses=(), is_ready=True, **options):
-        """`statuses`: refusals that the test provokes, which Chromium notes on the console. `is_ready`: wait for the form."""
+        """`statuses`: refusals that the test provokes, which Chromium notes on the console.
+
+        `is_ready`: wait for the form.
+        """
         context = chromium.new_context(accept_downloads=True, **options)
         context.set_default_timeout(15_000)
         contexts.append(context)

@@ -5,6 +5,8 @@ import json
 import numpy as np
 import pytest
 
+expect = pytest.importorskip("playwright.sync_api", reason='needs pip install "afterfit[test-pages]"').expect
+
 
 def answer(page):
     """The answer that is shown, as it was sent."""
@@ -139,7 +141,7 @@ def test_every_mistake_is_beside_its_field_and_the_first_is_focused(browse):
     with page.expect_response("**/predict") as reply:
         page.locator("#predict").click()
     assert reply.value.status == 422
-    page.wait_for_function("document.querySelectorAll('.is-wrong').length === 2")
+    expect(page.locator(".is-wrong")).to_have_count(2)
     told = messages(page)
     assert set(told) == {"visits", "account"}
     assert "an integer" in told["visits"]
@@ -177,7 +179,7 @@ def test_a_row_is_checked_while_it_is_typed(browse):
     assert "UAL" in messages(page)["carrier"]
     with page.expect_response("**/check"):
         field(page, "carrier").locator("textarea").fill("DL")
-    page.wait_for_function("document.getElementById('check').textContent === 'The row fits the model.'")
+    expect(page.locator("#check")).to_have_text("The row fits the model.")
     assert messages(page) == {}
 
 
@@ -233,7 +235,7 @@ def test_models_are_chosen_and_a_link_leads_to_one(browse, server):
     page = browse("wine")
     assert page.locator("h1").text_content() == "wine"
     page.get_by_label("Model", exact=True).select_option("flights")
-    page.wait_for_function("document.querySelector('h1').textContent === 'flights'")
+    expect(page.locator("h1")).to_have_text("flights")
     assert page.url == f"{server}/#flights"
     page.reload()
     page.wait_for_selector("#content:not([hidden])")

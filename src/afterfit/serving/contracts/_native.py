@@ -133,7 +133,8 @@ class NativeContract:
         ) -> bytes | Response:
             """Where the body, or what is to be answered, may be no JSON."""
             size = len(body)
-            if media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES:
+            is_file = media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES
+            if is_file:
                 decode, size = await files.decoder(body, headers), files.beside(body)
             else:
                 decode = partial(served.decode_json, body)
@@ -144,7 +145,7 @@ class NativeContract:
             try:
                 return await plane.answer(served, decode, write, size=size, deadline=deadline)
             except SchemaError as error:
-                return problem_response(_problem_of_rows(served, error, None if size > len(body) else body))
+                return problem_response(_problem_of_rows(served, error, None if is_file else body))
 
         return predict
 
