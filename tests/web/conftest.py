@@ -91,6 +91,16 @@ def one_model(models):
     yield from serving(models["flights"].path, "--max-rows", "40")
 
 
+@pytest.fixture(scope="package")
+def two_versions(tmp_path_factory, models):
+    """The URL of a server with two versions of a model, and these, the older one first."""
+    path = tmp_path_factory.mktemp("versions") / "wine.afit"
+    save_wine(path, C=0.1)
+    older, newer = afterfit.load(path, threads=1), models["wine"].model
+    for url in serving(path, models["wine"].path):
+        yield SimpleNamespace(url=url, models=(older, newer))
+
+
 def serving(*arguments):
     source = str(Path(afterfit.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
@@ -121,8 +131,8 @@ def browse(chromium, server):
     complaints = []
     expected = []
 
-    def browse(name=None, *, path="/", url=None, statuses=(), is_ready=True, **options):
-        """`statuses`: refusals that the test provokes, which Chromium notes on the console.
+    def browse(name=None, *, path="/", url=None, statuses=(), expects=(), is_ready=True, **options):
+        """`statuses`: refusals that the test provokes, which Chromium notes on the console; `expects`: other notes.
 
         `is_ready`: wait for the form.
         """
@@ -130,6 +140,7 @@ def browse(chromium, server):
         context.set_default_timeout(15_000)
         contexts.append(context)
         expected.extend(f"the server responded with a status of {status}" for status in statuses)
+        expected.extend(expects)
         page = context.new_page()
         home = url or server
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
@@ -163,7 +174,7 @@ def save_flights(path):
     )
 
 
-def save_wine(path):
+def save_wine(path, C=1.0):
     from sklearn.datasets import load_wine
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
@@ -171,7 +182,7 @@ def save_wine(path):
 
     X, y = load_wine(return_X_y=True, as_frame=True)
     afterfit.save(
-        make_pipeline(StandardScaler(), LogisticRegression()).fit(X, y), path, X=X, y=y, name="wine"
+        make_pipeline(StandardScaler(), LogisticRegression(C=C)).fit(X, y), path, X=X, y=y, name="wine"
     )
 
 

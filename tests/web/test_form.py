@@ -242,6 +242,43 @@ def test_models_are_chosen_and_a_link_leads_to_one(browse, server):
     assert page.locator("h1").text_content() == "flights"
 
 
+def test_versions_are_chosen_and_each_answers_for_itself(browse, two_versions, models):
+    page = browse(url=two_versions.url)
+    assert page.url == f"{two_versions.url}/"
+    older, newer = two_versions.models
+    for model, version in ((newer, None), (older, older.version)):
+        if version is not None:
+            page.get_by_label("Version").select_option(version)
+            expect(page.locator("#facts")).to_contain_text(version)
+        page.locator("#predict").click()
+        same_answer(answer(page), model, model.bundle.golden[0].input)
+    assert page.url == f"{two_versions.url}/#wine@{older.version}"
+    page.reload()
+    expect(page.locator("#facts")).to_contain_text(older.version)
+
+
+def test_an_answer_of_a_model_that_replaced_the_one_of_the_form_says_so(browse):
+    page = browse("wine")
+
+    def older(route):
+        described = route.fetch().json()
+        route.fulfill(json=described | {"version": "000000000000"})
+
+    page.route("**/models/wine", older)
+    page.reload()
+    page.wait_for_selector("#content:not([hidden])")
+    page.locator("#predict").click()
+    answer(page)
+    assert "was replaced" in page.locator("#answer .warning").text_content()
+
+
+def test_a_link_that_names_no_model_leads_to_the_first(browse, server):
+    for link in ("nobody", "%", "wine@nothing", "@"):
+        page = browse(path=f"/#{link}", is_ready=False)
+        page.wait_for_selector("#content:not([hidden])")
+        expect(page.locator("h1")).to_have_text("wine" if "wine" in link else "by hand")
+
+
 def test_columns_are_found_by_name_and_a_mistake_in_a_hidden_one_shows_it(browse):
     page = browse("wide")
     page.get_by_label("column 7", exact=True).fill("")

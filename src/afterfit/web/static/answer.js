@@ -7,8 +7,8 @@ import {percent, rounded, shown} from "./values.js";
 
 const BARS = 8;
 
-/** What is shown of an answer of one row; `milliseconds` it took. */
-export function answerView(answer, task, milliseconds) {
+/** What is shown of an answer of one row by a model as described; `milliseconds` it took. */
+export function answerView(answer, {task, version}, milliseconds) {
   const prediction = answer.predictions[0];
   const parts = [];
   if (task === "transformation") parts.push(transformedView(prediction, answer.columns));
@@ -19,9 +19,13 @@ export function answerView(answer, task, milliseconds) {
     parts.push(make("p", {}, `${name}: `, make("code", {}, writeJson(rows[0]))));
   }
   if (answer.warnings?.length) parts.push(warningsView(answer.warnings));
+  if (answer.version !== version) {
+    parts.push(make("p", {class: "notice warning"}, "The model was replaced after this form was made, and the newer one answered. "
+      + "Reload the page to see what it expects."));
+  }
   parts.push(make("p", {class: "quiet"}, `Version ${answer.version} answered in ${rounded(milliseconds, 2)} ms.`));
   parts.push(make("details", {}, make("summary", {}, "The answer as it was sent"),
-    make("pre", {tabindex: "0"}, writeJson(answer, 1))));
+    make("pre", {tabindex: "0", role: "region", "aria-label": "The answer as it was sent"}, writeJson(answer, 1))));
   return parts;
 }
 
@@ -91,5 +95,5 @@ function transformedView(row, columns) {
 function warningsView(warnings) {
   return make("div", {class: "notice warning"},
     make("p", {}, "The model has not seen values like these, so that its answer is a guess:"),
-    make("ul", {}, ...warnings.map(one => make("li", {}, make("strong", {}, String(one.column)), " ", sentence(one, "warning")))));
+    make("ul", {}, ...warnings.map(one => make("li", {}, make("strong", {}, `${one.column}: `), sentence(one, "warning")))));
 }

@@ -33,8 +33,8 @@ export function table(caption, head, rows) {
 }
 
 /** Offers `blob` under this name as a download; the link that was offered before should be dropped with `revoke`. */
-export function downloadLink(blob, name, text) {
-  return make("a", {class: "button", href: URL.createObjectURL(blob), download: name}, text);
+export function downloadLink(blob, name, text, look = "") {
+  return make("a", {class: `button ${look}`, href: URL.createObjectURL(blob), download: name}, text);
 }
 
 /** Let go of what a link of `downloadLink` holds. */

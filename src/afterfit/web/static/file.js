@@ -132,7 +132,7 @@ export class FilePanel {
     const downloads = [];
     if (scoring.scored > 0) downloads.push(this.offer(scoring.parts, `${stem}-scored.csv`, "Download the scored rows"));
     if (scoring.mistakes.length > 0)
-      downloads.push(this.offer([scoring.mistakesAsCsv()], `${stem}-mistakes.csv`, "Download the mistakes"));
+      downloads.push(this.offer([scoring.mistakesAsCsv()], `${stem}-mistakes.csv`, "Download the mistakes", "second"));
     if (downloads.length > 0) parts.push(make("p", {class: "actions"}, ...downloads));
     if (scoring.prefix !== "")
       parts.push(make("p", {class: "quiet"}, `The file has columns of these names already, so that the answers are called ${scoring.answerNames.join(", ")}.`));
@@ -140,8 +140,8 @@ export class FilePanel {
     this.result.replaceChildren(...parts);
   }
 
-  offer(parts, name, text) {
-    const link = downloadLink(new Blob(parts, {type: "text/csv"}), name, text);
+  offer(parts, name, text, look = "") {
+    const link = downloadLink(new Blob(parts, {type: "text/csv"}), name, text, look);
     this.links.push(link);
     return link;
   }
@@ -185,7 +185,7 @@ function previewView(scoring) {
   if (rows.length === 0) return [];
   const cells = text => rawCells(text).map(raw => cellText(raw) ?? "");
   const head = ["Row", ...scoring.answerNames, ...cells(scoring.header)];
-  return [make("h3", {}, rows.length < scoring.scored ? `The first ${rows.length}` : "The rows"),
+  return [make("h3", {}, rows.length < scoring.scored ? "The first rows" : "The rows"),
     table("Scored rows", head, rows.map(row => [String(row.row), ...cells(row.answer), ...cells(row.text)]))];
 }
 

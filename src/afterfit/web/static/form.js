@@ -141,9 +141,10 @@ export class RowForm {
   }
 }
 
-/** A mistake of problem details in one sentence. */
-export function sentence(mistake, kind = "error") {
-  const fix = String(mistake.fix ?? "").replace("send null for a missing value", "tick missing if it is");
-  const what = kind === "warning" ? `Unusual: ${mistake.got}; expected ${mistake.expected}` : `Expected ${mistake.expected}, got ${mistake.got}`;
-  return `${what}. ${fix.charAt(0).toUpperCase()}${fix.slice(1)}${/[.?!]$/.test(fix) ? "" : "."}`;
+/** A mistake of problem details in the words of a form, where a value is ticked as missing instead of sent as null. */
+export function sentence({expected, got, fix}, kind = "error") {
+  const wanted = String(expected).replace(/ or null$/, ", or missing");
+  const advice = String(fix).replace("send null for a missing value", "tick missing if it is");
+  const what = kind === "warning" ? `${got} is unusual: expected ${wanted}` : `Expected ${wanted}, got ${got}`;
+  return `${what}. ${advice.charAt(0).toUpperCase()}${advice.slice(1)}${/[.?!]$/.test(advice) ? "" : "."}`;
 }

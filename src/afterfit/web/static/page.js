@@ -34,12 +34,23 @@ async function start() {
     }
     at("model").replaceChildren(...models.map(one => make("option", {value: one.name}, one.name)));
     at("model-choice").hidden = models.length < 2;
-    const [name, version] = location.hash.slice(1).split("@").map(decodeURIComponent);
+    const {name, version} = linked();
     await choose(models.some(one => one.name === name) ? name : models[0].name, version);
   } catch (error) {
     if (!(error instanceof ServerError)) throw error;
     at("title").textContent = "The model could not be loaded";
     notify(error);
+  }
+}
+
+/** The model that the address of the page names, `#name` or `#name@version`. */
+function linked() {
+  try {
+    const [name, version] = location.hash.slice(1).split("@").map(decodeURIComponent);
+    return {name, version};
+  } catch (error) {
+    if (!(error instanceof URIError)) throw error;
+    return {};
   }
 }
 
@@ -82,6 +93,8 @@ function showModel() {
 
 function fill(row) {
   stopChecking();
+  asking?.abort();
+  at("answer").classList.remove("is-old");
   form.fill(row);
   showRest([]);
   at("check").textContent = "";
@@ -96,7 +109,7 @@ function stopChecking() {
 }
 
 function onInput() {
-  at("answer").classList.add("is-old");
+  at("answer").classList.toggle("is-old", at("answer").querySelector("details") !== null);
   showCode();
   stopChecking();
   timer = setTimeout(check, CHECK_AFTER);
@@ -164,8 +177,8 @@ async function predict(event) {
     showMistakes([], answer.warnings ?? []);
     at("check").textContent = "";
     at("answer").classList.remove("is-old");
-    at("answer").replaceChildren(...answerView(answer, model.task, took));
-    at("answer-title").scrollIntoView({block: "nearest"});
+    at("answer").replaceChildren(...answerView(answer, model, took));
+    at("answer").parentElement.scrollIntoView({block: "nearest"});
   } catch (error) {
     if (error.name === "AbortError") return;
     if (!(error instanceof ServerError)) throw error;
