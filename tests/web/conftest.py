@@ -70,7 +70,7 @@ def models(tmp_path_factory, hand_bundle):
         "texts": save_texts,
         "tensor": write_tensor,
         "scaler": save_scaler,
-        "wide": save_wide,
+        "wide": write_wide,
     }.items():
         paths[name] = folder / f"{name}.afit"
         save(paths[name])
@@ -229,14 +229,28 @@ def save_scaler(path):
     afterfit.save(StandardScaler().set_output(transform="pandas").fit(X), path, X=X, name="scaler")
 
 
-def save_wide(path):
-    import pandas as pd
-    from sklearn.linear_model import LinearRegression
+def write_wide(path):
+    """The sum of 200 columns."""
+    import spox
+    import spox.opset.ai.onnx.v21 as op
 
-    rng = np.random.default_rng(2)
-    X = pd.DataFrame(rng.normal(size=(300, 200)), columns=[f"column {number}" for number in range(200)])
-    y = X.to_numpy() @ rng.normal(size=200)
-    afterfit.save(LinearRegression().fit(X, y), path, X=X, y=y, name="wide")
+    from afterfit.schema import Column
+
+    numbers = spox.argument(spox.Tensor(np.float64, ("N", 200)))
+    total = op.reduce_sum(numbers, op.constant(value=np.array([1])), keepdims=False)
+    columns = tuple(
+        Column(
+            name=f"column {place}",
+            type="float",
+            nullable=False,
+            input="number",
+            position=place,
+            range=(-1.0, 1.0),
+        )
+        for place in range(200)
+    )
+    row = {column.name: 0.5 for column in columns}
+    write_by_hand(path, "wide", columns, {"number": numbers}, total, row, 100.0)
 
 
 def write_tensor(path):
@@ -244,12 +258,10 @@ def write_tensor(path):
     import spox
     import spox.opset.ai.onnx.v21 as op
 
-    from afterfit.bundle import Framework, GoldenRow, Lineage, Manifest, Parity, encode_json, write_bundle
-    from afterfit.schema import Column, Output, Schema
+    from afterfit.schema import Column
 
     tensor = spox.argument(spox.Tensor(np.float64, ("N", 2, 3)))
     total = op.reduce_sum(tensor, op.constant(value=np.array([1, 2])), keepdims=False)
-    graph = spox.build({"tensor_0": tensor}, {"prediction": total}).SerializeToString()
     column = Column(
         name="matrix",
         type="float",
@@ -259,11 +271,22 @@ def write_tensor(path):
         range=(0.0, 9.0),
         shape=(2, 3),
     )
+    row = {"matrix": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.5]]}
+    write_by_hand(path, "tensor", (column,), {"tensor_0": tensor}, total, row, 21.5)
+
+
+def write_by_hand(path, name, columns, inputs, prediction, row, answer):
+    """A regressor given by its graph."""
+    import spox
+
+    from afterfit.bundle import Framework, GoldenRow, Lineage, Manifest, Parity, encode_json, write_bundle
+    from afterfit.schema import Output, Schema
+
     write_bundle(
         path,
         manifest=Manifest(
-            format=2,
-            name="tensor",
+            format=2 if any(column.shape for column in columns) else 1,
+            name=name,
             task="regression",
             framework=Framework(name="by hand", version="1", model="Sum"),
             entry_points={"predict": "prediction"},
@@ -280,8 +303,8 @@ def write_tensor(path):
                 precision="float64",
             ),
         ),
-        schema=Schema(columns=(column,), outputs=(Output(name="prediction", type="float", shape=(-1,)),)),
-        graph=graph,
-        golden=[GoldenRow(input={"matrix": [[1.0, 2.0, 3.0], [4.0, 5.0, 6.5]]}, output={"prediction": 21.5})],
+        schema=Schema(columns=columns, outputs=(Output(name="prediction", type="float", shape=(-1,)),)),
+        graph=spox.build(inputs, {"prediction": prediction}).SerializeToString(),
+        golden=[GoldenRow(input=row, output={"prediction": answer})],
         entries={"environment.json": encode_json({"python": "3.11", "packages": {}})},
     )

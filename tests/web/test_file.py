@@ -199,6 +199,16 @@ def test_a_busy_server_is_asked_again(browse, flights):
     assert len(answered) == 2
 
 
+def test_a_quota_that_is_used_up_ends_the_scoring(browse, flights):
+    page = browse("flights", statuses=[429])
+    problem = {"title": "Too Many Requests", "status": 429, "detail": "30 requests a day are let through"}
+    headers = {"content-type": "application/problem+json", "retry-after": "7200"}
+    page.route("**/predict", lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(problem)))
+    paste(page, flights.head(3).to_csv(index=False))
+    finished(page)
+    assert "30 requests a day" in page.locator("#csv-result .bad").text_content()
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

@@ -25,10 +25,11 @@ async function start() {
   }
 }
 
+/** The key of this tab, unless Swagger UI was given one of its own. */
 function withKey(request) {
-  const key = currentKey();
-  if (key !== null && new URL(request.url, document.baseURI).origin === location.origin)
-    request.headers.authorization ??= `Bearer ${key}`;
+  const key = currentKey(), isOurs = new URL(request.url, document.baseURI).origin === location.origin;
+  const hasOwn = Object.keys(request.headers).some(name => /^(authorization|x-api-key)$/i.test(name));
+  if (key !== null && isOurs && !hasOwn) request.headers.Authorization = `Bearer ${key}`;
   return request;
 }
 

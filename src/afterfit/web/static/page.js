@@ -129,7 +129,9 @@ async function check() {
   } catch (error) {
     if (error.name === "AbortError") return;
     if (!(error instanceof ServerError)) throw error;
-    if (checking === controller) showRefusal(error);
+    if (checking !== controller) return;
+    if (error.status === 422) showRefusal(error);
+    else at("check").textContent = `Not checked: ${error.message}`;
   }
 }
 

@@ -6,6 +6,7 @@ import {cellText, findDelimiter, quoteCell, rawCells, RecordCutter, withCommas} 
 const MOST_ROWS = 2_000;
 const MOST_LETTERS = 1_000_000;
 const TRIES = 10;
+const LONGEST_WAIT = 60;
 const PREVIEW = 50;
 const MOST_DISTINCT = 200;
 const PASSING = new Set([429, 502, 503, 504]);
@@ -112,9 +113,11 @@ export class Scoring {
         return response;
       } catch (error) {
         if (!(error instanceof ServerError) || !PASSING.has(error.status) || tries === TRIES) throw error;
+        // A quota that is used up does not come back while somebody watches.
+        if (error.retryAfter > LONGEST_WAIT) throw error;
         this.isWaiting = true;
         this.onProgress(this);
-        await pause(Math.min(error.retryAfter ?? tries, 60), this.signal);
+        await pause(error.retryAfter ?? tries, this.signal);
       }
     }
   }
