@@ -92,20 +92,21 @@ def test_rows_are_pasted_from_spreadsheets(browse, models, flights, delimiter):
 
 
 def test_every_row_with_mistakes_is_listed_and_the_others_are_scored(browse, models, flights):
-    # More mistakes in a part than one answer lists.
+    # More mistakes in a part than one answer lists, whose list ends in the middle of a row.
     page = browse("flights", statuses=[422])
     some = flights.head(3_000).astype(object)
     wrong = list(range(5, 3_000, 3))
     for row in wrong:
+        some.loc[row, "sched_dep_time"] = "noon"
         some.loc[row, "dep_delay"] = "late"
         some.loc[row, "distance"] = "far"
     choose(page, some.to_csv(index=False))
     assert finished(page) == f"{3_000 - len(wrong):,} rows scored, {len(wrong):,} rows with mistakes"
     mistakes = records(download(page, "Download the mistakes")[0])
     assert [(int(one["row"]), int(one["line"]), one["column"]) for one in mistakes] == [
-        (row + 1, row + 2, column) for row in wrong for column in ("dep_delay", "distance")
+        (row + 1, row + 2, column) for row in wrong for column in ("sched_dep_time", "dep_delay", "distance")
     ]
-    assert {one["got"] for one in mistakes} == {"'late'", "'far'"}
+    assert {one["got"] for one in mistakes} == {"'noon'", "'late'", "'far'"}
     rows = records(download(page, "Download the scored rows")[0])
     good = flights.head(3_000).drop(index=wrong)
     predictions = iter(models["flights"].model.predict(good).tolist())
@@ -203,7 +204,9 @@ def test_a_quota_that_is_used_up_ends_the_scoring(browse, flights):
     page = browse("flights", statuses=[429])
     problem = {"title": "Too Many Requests", "status": 429, "detail": "30 requests a day are let through"}
     headers = {"content-type": "application/problem+json", "retry-after": "7200"}
-    page.route("**/predict", lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(problem)))
+    page.route(
+        "**/predict", lambda route: route.fulfill(status=429, headers=headers, body=json.dumps(problem))
+    )
     paste(page, flights.head(3).to_csv(index=False))
     finished(page)
     assert "30 requests a day" in page.locator("#csv-result .bad").text_content()
