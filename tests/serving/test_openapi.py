@@ -64,6 +64,30 @@ def test_every_path_of_it_answers(tools, document, toy_bundle):
     app.stop()
 
 
+def test_the_examples_of_answers_are_what_the_server_answers(tools, document, toy_bundle):
+    app = tools.make_app(afterfit.load(toy_bundle, threads=1))
+    operation = document["paths"]["/models/toy/predict"]["post"]
+    sent = operation["requestBody"]["content"]["application/json"]["examples"]
+    stated = operation["responses"]["200"]["content"]["application/json"]["examples"]
+    assert len(sent) == 3
+    for name, example in sent.items():
+        answered = asyncio.run(
+            tools.call(app, "POST", "/models/toy/predict", json.dumps(example["value"]).encode())
+        ).json
+        expected = stated[name]["value"]
+        assert answered.pop("probabilities")[0] == pytest.approx(expected.pop("probabilities")[0], rel=1e-12)
+        answered.pop("warnings", None)
+        assert answered == expected
+    app.stop()
+
+
+def test_every_operation_is_in_a_group(document):
+    tags = {path: operation["tags"] for path, of in document["paths"].items() for operation in of.values()}
+    assert tags["/models/toy/predict"] == ["Models"]
+    assert tags["/v2/models/toy/infer"] == ["Open Inference Protocol"]
+    assert all(tags.values())
+
+
 def test_rows_are_described_as_the_decoder_reads_them(document):
     post = document["paths"]["/models/toy/predict"]["post"]
     schema = resolve(document, post["requestBody"]["content"]["application/json"]["schema"])

@@ -122,6 +122,14 @@ def test_every_mistake_in_a_file_is_told(ask, toy_app):
         assert "delayed" in reply.json["errors"][0]["fix"]
 
 
+def test_mistakes_in_a_long_file_are_told_as_in_a_short_one(ask, toy_app):
+    body = b"delay,distance (miles),carrier\n" + b"1,500,UA\n" * 9_000 + b"late,500,UA\n"
+    for path in ("/predict", "/check"):
+        reply = send(ask, toy_app, body, "csv", path)
+        assert reply.status == 422
+        assert [(one["row"], one["column"]) for one in reply.json["errors"]] == [(9_000, "delay")]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_bytes_that_are_no_file_are_400(ask, toy_app, table, kind):
     good = write(table, kind)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import difflib
-import hashlib
 import math
 from functools import partial
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -22,6 +19,7 @@ from afterfit.serving._exchange import HttpError, Problem, Response, Route, erro
 from afterfit.serving.contracts._files import FILE_BODIES, FileReader, media_type, wanted_file
 from afterfit.serving.contracts._openapi import example_row, openapi
 from afterfit.serving.contracts._openapi_keys import describe_keys
+from afterfit.serving.contracts._pages import page_routes
 from afterfit.serving.contracts._rows import JSON_BODY, encode, get, problem_of_rows, readable, spelled
 
 if TYPE_CHECKING:
@@ -39,8 +37,6 @@ _ANY = frozenset({b"*/*", b"application/json", None})
 ACCEPT = b"accept"
 TIMEOUT = b"x-request-timeout"
 """Seconds within which the model's turn must have come; the request is refused otherwise."""
-
-PAGE = Path(__file__).parents[2] / "web" / "page.html"
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -63,8 +59,7 @@ class NativeContract:
                 Response(encode(describe_keys(openapi([one.model for one in served.values()])))),
             ),
         ]
-        page = _page()
-        routes += [Route("/", "GET", _page_or_alive(page), access="public"), get("/docs", page, "public")]
+        routes += page_routes()
         for name, versions in self._plane.versions.items():
             for version, one in versions.items():
                 routes += self._model_routes(f"/models/{name}/versions/{version}", one)
@@ -142,7 +137,8 @@ class NativeContract:
         ) -> bytes | Response:
             """Where the body, or what is to be answered, may be no JSON."""
             size = len(body)
-            if media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES:
+            is_file = media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES
+            if is_file:
                 decode, size = await files.decoder(body, headers), files.beside(body)
             else:
                 decode = partial(served.decode_json, body)
@@ -153,7 +149,7 @@ class NativeContract:
             try:
                 return await plane.answer(served, decode, write, size=size, deadline=deadline)
             except SchemaError as error:
-                return problem_response(_problem_of_rows(served, error, None if size > len(body) else body))
+                return problem_response(_problem_of_rows(served, error, None if is_file else body))
 
         return predict
 
@@ -270,43 +266,3 @@ def _summary(model: Model) -> dict[str, object]:
     if model.manifest.description is not None:
         summary["description"] = model.manifest.description
     return summary
-
-
-def _page() -> Response:
-    """The page, with a policy that lets it run its own script and talk to this server, and nothing else."""
-    html = PAGE.read_bytes()
-    policy = "; ".join(
-        [
-            "default-src 'none'",
-            "connect-src 'self'",
-            f"script-src '{_digest(html, b'script')}'",
-            f"style-src '{_digest(html, b'style')}'",
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        ]
-    )
-    return Response(
-        html,
-        headers=[
-            (b"content-type", b"text/html; charset=utf-8"),
-            (b"content-security-policy", policy.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-        ],
-    )
-
-
-def _page_or_alive(page: Response) -> Handler:
-    """The page, and for clients that take anything the word by which KServe's know that a server lives."""
-    alive = Response(encode({"status": "alive"}))
-
-    async def respond(body: bytes, headers: Mapping[bytes, bytes]) -> Response:  # noqa: ARG001 - a handler takes them
-        return alive if headers.get(ACCEPT) == b"*/*" else page
-
-    return respond
-
-
-def _digest(html: bytes, tag: bytes) -> str:
-    text = html.partition(b"<%s>" % tag)[2].partition(b"</%s>" % tag)[0]
-    return "sha256-" + base64.b64encode(hashlib.sha256(text).digest()).decode()

@@ -9,10 +9,12 @@ from urllib.parse import quote
 from afterfit._version import __version__
 from afterfit.schema import Bounds, Rule
 from afterfit.serving.contracts._openapi_others import describe_others
+from afterfit.serving.contracts._rows import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from afterfit.bundle import GoldenRow
     from afterfit.runtime import Model
     from afterfit.schema import Column, Output
 
@@ -57,6 +59,9 @@ def openapi(models: Sequence[Model]) -> dict[str, Any]:
     other_paths, other_schemas = describe_others(models, rows_schema)
     paths |= other_paths
     schemas |= other_schemas
+    for path, operations in paths.items():
+        for operation in operations.values():
+            operation["tags"] = [_tag(path)]
     return {
         "openapi": "3.1.0",
         "info": {"title": "afterfit", "version": __version__, "summary": "Models saved whole, and served."},
@@ -65,11 +70,55 @@ def openapi(models: Sequence[Model]) -> dict[str, Any]:
     }
 
 
+def _tag(path: str) -> str:
+    """The group of operations that a path is shown in."""
+    tags = {
+        "/v1": "KServe 1",
+        "/v2": "Open Inference Protocol",
+        "/invocations": "MLflow",
+        "/health": "Health",
+    }
+    return next((tag for start, tag in tags.items() if path.startswith(start)), "Models")
+
+
 def example_row(model: Model) -> dict[str, Any]:
     """A row that can be sent: the first golden row, or one made of the columns' examples."""
     if model.bundle.golden:
-        return model.bundle.golden[0].input
+        return _in_order(model, model.bundle.golden[0])
     return {column.name: _sample(column) for column in model.schema.columns}
+
+
+def _in_order(model: Model, golden: GoldenRow) -> dict[str, Any]:
+    """The columns of a golden row as the model's schema orders them."""
+    return {
+        column.name: golden.input[column.name]
+        for column in model.schema.columns
+        if column.name in golden.input
+    }
+
+
+def _answer_examples(model: Model) -> JsonSchema:
+    """What the model answers to the golden rows of the request's examples."""
+    head: JsonSchema = {"model": model.name, "version": model.version}
+    columns = next((output.columns for output in model.schema.outputs if output.columns is not None), None)
+    if columns is not None:
+        head["columns"] = list(columns)
+    if model.schema.output("probabilities") is not None and model.classes is not None:
+        head["classes"] = spelled(model.classes.tolist())
+    return {
+        name: {
+            "value": head
+            | {
+                "predictions" if key in {"prediction", "transformed"} else key: spelled([value])
+                for key, value in golden.output.items()
+            }
+        }
+        for name, golden in _examples(model)
+    }
+
+
+def _examples(model: Model) -> list[tuple[str, GoldenRow]]:
+    return [(f"golden_{index}", golden) for index, golden in enumerate(model.bundle.golden[:3])]
 
 
 def rows_schema(model: Model) -> JsonSchema:
@@ -200,7 +249,7 @@ def _predict(model: Model, operation: str, rows: str, answer: str) -> JsonSchema
         "description": model.manifest.description or f"A {model.task} model, version {model.version}.",
         "parameters": [_TIMEOUT],
         "requestBody": _body(model, rows),
-        "responses": _responses("One answer a row", answer),
+        "responses": _responses("One answer a row", answer, _answer_examples(model)),
     }
 
 
@@ -215,8 +264,7 @@ def _check(model: Model, operation: str, rows: str) -> JsonSchema:
 
 def _body(model: Model, rows: str) -> JsonSchema:
     examples = {
-        f"golden_{index}": {"value": {"rows": [golden.input]}}
-        for index, golden in enumerate(model.bundle.golden[:3])
+        name: {"value": {"rows": [_in_order(model, golden)]}} for name, golden in _examples(model)
     } or {"example": {"value": {"rows": [example_row(model)]}}}
     return {
         "required": True,
@@ -226,9 +274,10 @@ def _body(model: Model, rows: str) -> JsonSchema:
     }
 
 
-def _responses(good: str, schema: str) -> JsonSchema:
+def _responses(good: str, schema: str, examples: JsonSchema | None = None) -> JsonSchema:
+    content = {"schema": _ref(schema)} | ({"examples": examples} if examples else {})
     return {
-        "200": {"description": good, "content": {"application/json": {"schema": _ref(schema)}}},
+        "200": {"description": good, "content": {"application/json": content}},
         **_problems(
             {
                 "400": "The body is not JSON, or a header is malformed",
