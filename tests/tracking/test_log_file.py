@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 import afterfit
 from afterfit.errors import ArgumentError
 from afterfit.tracking import read_run
-from afterfit.tracking._log_file import LogFile, read_log
+from afterfit.tracking._log_file import LogFile
+from afterfit.tracking._log_reader import read_log
 
 KILLED = """
 import os, signal, afterfit

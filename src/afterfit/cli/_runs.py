@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from afterfit.cli._terminal import add_row, console, echo_json, progress_bar, shorten, shows_progress, table
+from afterfit.cli._terminal import (
+    add_row,
+    console,
+    echo_plain_json,
+    progress_bar,
+    shorten,
+    shows_progress,
+    table,
+)
 
 if TYPE_CHECKING:
     from afterfit.tracking import IndexedRun, RunIndex
@@ -78,7 +86,7 @@ def runs(
     index = open_index(rebuild=reindex)
     found, count = index.select(where, sort=sort, descending=not ascending, limit=limit)
     if as_json:
-        echo_json({"count": count, "runs": [as_document(run) for run in found]})
+        echo_plain_json({"count": count, "runs": [as_document(run) for run in found]})
         return
     if columns is None:
         shown = [("attributes", name) for name in _DEFAULT] + _usual(found)
