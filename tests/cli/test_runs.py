@@ -1,10 +1,8 @@
-"""The commands that read runs, and the one that makes a run again."""
+"""The commands that read runs."""
 
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,17 +11,6 @@ from click.testing import CliRunner
 
 import afterfit
 from afterfit.cli import cli
-
-SCRIPT = """import random, sys
-import numpy as np
-import afterfit
-random.seed(5)
-with afterfit.run("small", params={"lr": 0.1}) as run:
-    weight = np.random.rand()
-    for step in range(20):
-        weight -= run.params["lr"] * weight
-        run.log(step, loss=weight + random.random())
-"""
 
 
 def run(*args: str, code: int = 0) -> str:
@@ -91,37 +78,6 @@ def test_the_best_runs_and_what_matters(ids: list[str]):
 
 def test_there_are_no_runs_before_the_first():
     assert "there are no runs" in run("runs", code=2)
-
-
-def git(*args: str) -> None:
-    identity = ["-c", "user.email=a@example.org", "-c", "user.name=a"]
-    subprocess.run(["git", *identity, *args], check=True, capture_output=True)
-
-
-@pytest.mark.parametrize("with_git", [True, False], ids=["git", "script"])
-def test_a_run_is_made_again_and_judged(with_git: bool):
-    Path("train.py").write_text(SCRIPT)
-    if with_git:
-        git("init")
-        git("add", "train.py")
-        git("commit", "-m", "first")
-        # What the run had is a change that is not committed, and a file that git does not know.
-        Path("train.py").write_text(SCRIPT.replace("range(20)", "range(int(open('steps.txt').read()))"))
-        Path("steps.txt").write_text("30")
-    subprocess.run([sys.executable, "train.py"], check=True)
-    Path("train.py").write_text("raise SystemExit('this is no longer the code')")
-    first = json.loads(run("runs", "--json"))["runs"][0]["id"]
-    equal = json.loads(run("rerun", first, "--json"))
-    assert (equal["outcome"], equal["reasons"]) == ("equal", [])
-    assert json.loads(run("rerun", equal["rerun"], "--json"))["outcome"] == "equal"
-    changed = json.loads(run("rerun", first, "--set", "lr=0.2", "--json", code=1))
-    assert changed["outcome"] == "different"
-    assert "params.lr is 0.2, and was 0.1" in changed["reasons"]
-    assert any(reason.startswith("metrics.loss ends at") for reason in changed["reasons"])
-    assert "has no parameter 'momentum'" in run("rerun", first, "--set", "momentum=1", code=2)
-    Path("full").mkdir()
-    Path("full/file").touch()
-    assert "not empty" in run("rerun", first, "--folder", "full", code=2)
 
 
 def test_a_bundle_names_its_run_and_carries_its_history():
