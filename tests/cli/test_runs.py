@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import afterfit
@@ -56,6 +57,8 @@ def test_a_run_is_shown_compared_and_plotted(ids: list[str]):
     assert "two runs" in run("runs", "compare", ids[0], ids[0], code=2)
     assert "loss" in run("runs", "plot", ids[0], ids[1])
     assert "they have loss, score" in run("runs", "plot", ids[0], "--metric", "no", code=2)
+    points = json.loads(run("runs", "plot", ids[0], ids[2], "--metric", "loss", "--json"))
+    assert points["loss"][ids[0]] == {"step": [0.0, 1.0, 2.0, 3.0, 4.0], "value": [2.0, 1.0, 0.0, 1.0, 2.0]}
     run("runs", "plot", ids[0], "-o", "curves.svg")
     run("runs", "plot", ids[0], "-o", "curves.png")
     assert Path("curves.svg").read_text().startswith("<svg")
@@ -78,6 +81,36 @@ def test_the_best_runs_and_what_matters(ids: list[str]):
 
 def test_there_are_no_runs_before_the_first():
     assert "there are no runs" in run("runs", code=2)
+    assert completions("runs", "show", "") == []
+
+
+def test_a_mistake_is_answered_with_what_was_meant(ids: list[str]):
+    assert "did you mean loss? there are loss, score" in run("runs", "best", "--metric", "los", code=2)
+    assert "no run has a metric 'zzz'; there are" in run("runs", "importance", "--metric", "zzz", code=2)
+    assert "did you mean params.depth?" in run("runs", "--where", "dept > 2", code=2)
+    assert "did you mean score? they have" in run("runs", "plot", ids[0], "--metric", "scor", code=2)
+    assert "did you mean compare?" in run("runs", "compar", code=2)
+    assert f"afterfit runs show {ids[0]}" in run("runs", ids[0], code=2)
+
+
+def completions(*words: str) -> list[str]:
+    complete = ShellComplete(cli, {}, "afterfit", "_AFTERFIT_COMPLETE")
+    return [item.value for item in complete.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_a_shell_completes_runs_metrics_and_columns(ids: list[str]):
+    assert completions("runs", "show", ids[0][:4]) == []
+    run("runs")
+    assert completions("runs", "show", ids[3]) == [ids[3]]
+    assert set(completions("rerun", "")) == {"last", *ids}
+    assert completions("runs", "best", "--metric", "") == ["loss", "score"]
+    assert completions("runs", "--sort", "params.") == ["params.depth", "params.lr"]
+
+
+def test_a_file_has_room_for_every_column(ids: list[str]):
+    listed = run("runs", "--limit", "12")
+    assert all(one in listed for one in ids)
+    assert "metrics.score" in listed
 
 
 def test_a_bundle_names_its_run_and_carries_its_history():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from afterfit.cli._runs import open_index
+from afterfit.cli._runs_completion import complete_run
 from afterfit.cli._terminal import echo_json, printable
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ Examples:
 
 Exit codes: 0 equal or within noise, 1 different, 2 it could not be run again."""
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--set",
     "changes",

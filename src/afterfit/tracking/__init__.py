@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from afterfit.tracking._filter import parse_filter
     from afterfit.tracking._importance import FEW, Importance, explain_metric
     from afterfit.tracking._index import IndexedRun, RunIndex
+    from afterfit.tracking._index_tables import KINDS
     from afterfit.tracking._panels import Panel
     from afterfit.tracking._place import runs_folder
     from afterfit.tracking._plot import Mark, draw_plot
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEW",
+    "KINDS",
     "TOLERANCE",
     "Best",
     "Curves",
@@ -86,6 +88,7 @@ _HOMES = {
     "FEW": "_importance",
     "Importance": "_importance",
     "explain_metric": "_importance",
+    "KINDS": "_index_tables",
     "IndexedRun": "_index",
     "RunIndex": "_index",
     "Panel": "_panels",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import json
 import sqlite3
+import sys
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MOST_NAMED = 60
+_MANY = 200
+"""Runs to read from which on it is said how far the reading is."""
+
 _MOST_ASKED = 500
 """Keys in one query."""
 
@@ -156,6 +160,14 @@ class RunIndex:
             f"{reference!r} is a part of several runs, such as {', '.join(found)}; write more of it"
         )
 
+    def begin_with(self, start: str, limit: int = 30) -> list[tuple[str, str]]:
+        """Id and name of the newest runs whose id begins so, as far as the index knows."""
+        with self._database() as database:
+            if _known(database, sys.maxsize) is None:
+                return []
+            query = "SELECT id, name FROM runs WHERE substr(id, 1, ?) = ? ORDER BY id DESC LIMIT ?"
+            return database.execute(query, (len(start), start, limit)).fetchall()
+
     def columns(self, kinds: Iterable[str] = KINDS) -> list[str]:
         """The names of all columns, with their prefixes."""
         with self._database() as database:
@@ -205,7 +217,7 @@ class RunIndex:
         }
         sizes = dict(_alive(database))
         for number, run_id in enumerate(ids):
-            if number % 200 == 0:
+            if len(ids) >= _MANY and number % _MANY == 0:
                 self._move(number / len(ids), f"{number:,} of {len(ids):,} runs")
             key = run_key(run_id)
             if key is None or (run_id in sizes and _is_unchanged(self.runs / run_id, sizes[run_id])):
