@@ -168,9 +168,34 @@ def test_how_a_run_ended_is_on_record():
     assert (failed.status, failed.exit_status) == ("failed", 1)
     assert failed.exception["type"] == "ValueError"
     assert "raise error" in failed.exception["traceback"]
-    assert ended(KeyboardInterrupt()).status == "interrupted"
+    interrupted = ended(KeyboardInterrupt())
+    assert (interrupted.status, interrupted.exit_status) == ("interrupted", 130)
     assert ended(SystemExit(0)).status == "finished"
-    assert ended(SystemExit(3)).status == "failed"
+    left = ended(SystemExit(3))
+    assert (left.status, left.exit_status) == ("failed", 3)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "error"),
+    [
+        ("", "finished", None),
+        ("raise ValueError('no')", "failed", "ValueError"),
+        ("raise KeyboardInterrupt", "interrupted", "KeyboardInterrupt"),
+        ("os._exit(0)", "killed", None),
+        ("if os.fork(): os.wait()", "finished", None),
+        ("if os.fork(): os.wait(); os._exit(0)", "killed", None),
+    ],
+)
+def test_a_run_without_a_with_block_ends_with_its_process(
+    store: Path, ending: str, status: str, error: str | None
+):
+    script = f"import os, afterfit\nrun = afterfit.run('open')\nrun.log(0, loss=1.0)\n{ending}"
+    subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    (folder,) = (path for path in (store / "runs").iterdir() if path.is_dir())
+    record = read_run(folder)
+    assert record.status == status
+    assert (record.exception or {}).get("type") == error
+    assert len(record.series["loss"].value) == 1
 
 
 def test_a_run_is_read_while_it_goes_on():
