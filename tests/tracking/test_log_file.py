@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 import afterfit
 from afterfit.errors import ArgumentError
-from afterfit.tracking import read_run
+from afterfit.tracking import _log_reader, read_run
 from afterfit.tracking._log_file import LogFile
 from afterfit.tracking._log_reader import read_log
 
@@ -37,6 +38,11 @@ with afterfit.run("many", {"number": int(sys.argv[1])}) as run:
     for i in range(500):
         run.log(i, loss=float(i), number=int(sys.argv[1]))
 """
+
+
+BEGIN = {
+    "kind": "begin", "parent": None, "rerun_of": None, "started": 0.0, "params": {}, "context": {"seeds": {}},
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -109,6 +115,71 @@ def test_a_torn_last_record_is_left_out_wherever_it_is_cut(tmp_path: Path):
         assert found.torn == 35 - cut
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert read_log(path).points[0].step.tolist() == list(range(39))
+
+
+@pytest.mark.parametrize("stretch", [1, 7, 40, 300])
+def test_calls_with_different_metrics_in_turn_are_read_in_their_order(tmp_path: Path, stretch: int):
+    path, expected = tmp_path / "0-1-aaaaaa.log", {}
+    log = LogFile(path)
+    log.write_document({**BEGIN, "id": "run", "name": "turns"})
+    layouts = [
+        lambda i: {"loss": i / 3},
+        lambda i: {"loss": i / 3, "rate": i},
+        lambda i: {"rate": float(i), "on": i % 2 == 0},
+        lambda i: {"note": str(i)},
+        lambda i: {"loss": 2**70 + i},
+    ]
+    for i in range(3000):
+        values = layouts[i // stretch % len(layouts)](i)
+        log.write_point(i, values)
+        for name, value in values.items():
+            expected.setdefault(name, []).append((i, value))
+    log.close(durable=False)
+    series = read_run(tmp_path).series
+    for name, points in expected.items():
+        read = list(zip(series[name].step.tolist(), series[name].value.tolist(), strict=True))
+        assert list(map(repr, read)) == list(map(repr, points))
+
+
+def test_what_follows_a_damaged_record_is_not_read(tmp_path: Path):
+    path = tmp_path / "damaged.log"
+    log, ends = LogFile(path), []
+    for i in range(200):
+        log.write_point(i, {"loss": i / 3} if i % 3 else {"loss": i / 3, "rate": i})
+        ends.append(path.stat().st_size)
+        if i == 150:
+            log.write_document({"kind": "tags", "tags": {"late": 1}})
+    log.close(durable=False)
+    whole = path.read_bytes()
+    for broken in (2, 70, 149, 160):
+        at = ends[broken] - 1
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        found = read_log(path)
+        steps = sorted(step for piece in found.points for step in piece.step.tolist())
+        assert steps == list(range(broken))
+        assert len(found.documents) == (broken > 150)
+        assert found.torn == len(whole) - ends[broken - 1]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 8, 20])
+def test_the_crc_of_many_points_is_that_of_each(columns: int):
+    document = {"step": "q", "columns": [[f"m{i}", "?" if i % 5 == 4 else "d"] for i in range(columns)]}
+    dtype = _log_reader._dtype(document)
+    content = np.random.default_rng(columns).integers(0, 256, 40_000 * dtype.itemsize, dtype=np.uint8)
+    frames = content.view(dtype)
+    rows = content.reshape(len(frames), -1)[:, 8:]
+    assert _log_reader._crcs(frames).tolist() == [zlib.crc32(row.tobytes()) for row in rows]
+
+
+def test_a_clock_that_is_set_back_does_not_change_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(1000, 0, -1))
+    log = LogFile(tmp_path / "0-1-aaaaaa.log")
+    log.write_document({**BEGIN, "id": "run", "name": "back"})
+    monkeypatch.setattr("time.time", lambda: float(next(clock)))
+    for i in range(10):
+        log.write_point(i, {"loss": i / 3} if i % 2 else {"loss": i / 3, "rate": i})
+    log.close(durable=False)
+    assert read_run(tmp_path).series["loss"].value.tolist() == [i / 3 for i in range(10)]
 
 
 VALUES = st.one_of(
