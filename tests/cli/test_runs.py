@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -105,6 +107,16 @@ def test_a_shell_completes_runs_metrics_and_columns(ids: list[str]):
     assert set(completions("rerun", "")) == {"last", *ids}
     assert completions("runs", "best", "--metric", "") == ["loss", "score"]
     assert completions("runs", "--sort", "params.") == ["params.depth", "params.lr"]
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["table", "json"])
+def test_a_list_needs_no_numpy(ids: list[str], as_json: list[str]):
+    run("runs")
+    words = ["runs", "--where", "lr > 0.55 and name = r1", "--sort", "min.loss", *as_json]
+    script = f"import sys\nfrom afterfit.cli import cli\ncli.main({words}, standalone_mode=False)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ids[11] in done.stdout
+    assert not {"numpy", "afterfit.bundle"} & set(done.stdout.split())
 
 
 def test_a_file_has_room_for_every_column(ids: list[str]):

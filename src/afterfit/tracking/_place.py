@@ -26,7 +26,8 @@ def run_key(run_id: str) -> int | None:
     if parts is None:
         return None
     try:
-        began = dt.datetime(*map(int, parts.groups()[:6]), tzinfo=dt.UTC)
+        year, month, day, hour, minute, second = map(int, parts.groups()[:6])
+        began = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
     except ValueError:
         return None
     seconds = int(began.timestamp()) - 2**31
