@@ -1,4 +1,4 @@
-"""The commands that read runs, and the one that makes a run again."""
+"""The commands that read runs."""
 
 from __future__ import annotations
 
@@ -9,21 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.shell_completion import ShellComplete
 from click.testing import CliRunner
 
 import afterfit
 from afterfit.cli import cli
-
-SCRIPT = """import random, sys
-import numpy as np
-import afterfit
-random.seed(5)
-with afterfit.run("small", params={"lr": 0.1}) as run:
-    weight = np.random.rand()
-    for step in range(20):
-        weight -= run.params["lr"] * weight
-        run.log(step, loss=weight + random.random())
-"""
 
 
 def run(*args: str, code: int = 0) -> str:
@@ -69,6 +59,8 @@ def test_a_run_is_shown_compared_and_plotted(ids: list[str]):
     assert "two runs" in run("runs", "compare", ids[0], ids[0], code=2)
     assert "loss" in run("runs", "plot", ids[0], ids[1])
     assert "they have loss, score" in run("runs", "plot", ids[0], "--metric", "no", code=2)
+    points = json.loads(run("runs", "plot", ids[0], ids[2], "--metric", "loss", "--json"))
+    assert points["loss"][ids[0]] == {"step": [0.0, 1.0, 2.0, 3.0, 4.0], "value": [2.0, 1.0, 0.0, 1.0, 2.0]}
     run("runs", "plot", ids[0], "-o", "curves.svg")
     run("runs", "plot", ids[0], "-o", "curves.png")
     assert Path("curves.svg").read_text().startswith("<svg")
@@ -91,37 +83,46 @@ def test_the_best_runs_and_what_matters(ids: list[str]):
 
 def test_there_are_no_runs_before_the_first():
     assert "there are no runs" in run("runs", code=2)
+    assert completions("runs", "show", "") == []
 
 
-def git(*args: str) -> None:
-    identity = ["-c", "user.email=a@example.org", "-c", "user.name=a"]
-    subprocess.run(["git", *identity, *args], check=True, capture_output=True)
+def test_a_mistake_is_answered_with_what_was_meant(ids: list[str]):
+    assert "did you mean loss? there are loss, score" in run("runs", "best", "--metric", "los", code=2)
+    assert "no run has a metric 'zzz'; there are" in run("runs", "importance", "--metric", "zzz", code=2)
+    assert "did you mean params.depth?" in run("runs", "--where", "dept > 2", code=2)
+    assert "did you mean score? they have" in run("runs", "plot", ids[0], "--metric", "scor", code=2)
+    assert "did you mean compare?" in run("runs", "compar", code=2)
+    assert f"afterfit runs show {ids[0]}" in run("runs", ids[0], code=2)
 
 
-@pytest.mark.parametrize("with_git", [True, False], ids=["git", "script"])
-def test_a_run_is_made_again_and_judged(with_git: bool):
-    Path("train.py").write_text(SCRIPT)
-    if with_git:
-        git("init")
-        git("add", "train.py")
-        git("commit", "-m", "first")
-        # What the run had is a change that is not committed, and a file that git does not know.
-        Path("train.py").write_text(SCRIPT.replace("range(20)", "range(int(open('steps.txt').read()))"))
-        Path("steps.txt").write_text("30")
-    subprocess.run([sys.executable, "train.py"], check=True)
-    Path("train.py").write_text("raise SystemExit('this is no longer the code')")
-    first = json.loads(run("runs", "--json"))["runs"][0]["id"]
-    equal = json.loads(run("rerun", first, "--json"))
-    assert (equal["outcome"], equal["reasons"]) == ("equal", [])
-    assert json.loads(run("rerun", equal["rerun"], "--json"))["outcome"] == "equal"
-    changed = json.loads(run("rerun", first, "--set", "lr=0.2", "--json", code=1))
-    assert changed["outcome"] == "different"
-    assert "params.lr is 0.2, and was 0.1" in changed["reasons"]
-    assert any(reason.startswith("metrics.loss ends at") for reason in changed["reasons"])
-    assert "has no parameter 'momentum'" in run("rerun", first, "--set", "momentum=1", code=2)
-    Path("full").mkdir()
-    Path("full/file").touch()
-    assert "not empty" in run("rerun", first, "--folder", "full", code=2)
+def completions(*words: str) -> list[str]:
+    complete = ShellComplete(cli, {}, "afterfit", "_AFTERFIT_COMPLETE")
+    return [item.value for item in complete.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_a_shell_completes_runs_metrics_and_columns(ids: list[str]):
+    assert completions("runs", "show", ids[0][:4]) == []
+    run("runs")
+    assert completions("runs", "show", ids[3]) == [ids[3]]
+    assert set(completions("rerun", "")) == {"last", *ids}
+    assert completions("runs", "best", "--metric", "") == ["loss", "score"]
+    assert completions("runs", "--sort", "params.") == ["params.depth", "params.lr"]
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["table", "json"])
+def test_a_list_needs_no_numpy(ids: list[str], as_json: list[str]):
+    run("runs")
+    words = ["runs", "--where", "lr > 0.55 and name = r1", "--sort", "min.loss", *as_json]
+    script = f"import sys\nfrom afterfit.cli import cli\ncli.main({words}, standalone_mode=False)\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert ids[11] in done.stdout
+    assert not {"numpy", "afterfit.bundle"} & set(done.stdout.split())
+
+
+def test_a_file_has_room_for_every_column(ids: list[str]):
+    listed = run("runs", "--limit", "12")
+    assert all(one in listed for one in ids)
+    assert "metrics.score" in listed
 
 
 def test_a_bundle_names_its_run_and_carries_its_history():

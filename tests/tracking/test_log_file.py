@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from hypothesis import strategies as st
 
 import afterfit
 from afterfit.errors import ArgumentError
-from afterfit.tracking import read_run
-from afterfit.tracking._log_file import LogFile, read_log
+from afterfit.tracking import _log_reader, read_run
+from afterfit.tracking._log_file import LogFile
+from afterfit.tracking._log_reader import read_log
 
 KILLED = """
 import os, signal, afterfit
@@ -36,6 +38,11 @@ with afterfit.run("many", {"number": int(sys.argv[1])}) as run:
     for i in range(500):
         run.log(i, loss=float(i), number=int(sys.argv[1]))
 """
+
+
+BEGIN = {
+    "kind": "begin", "parent": None, "rerun_of": None, "started": 0.0, "params": {}, "context": {"seeds": {}},
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -110,6 +117,71 @@ def test_a_torn_last_record_is_left_out_wherever_it_is_cut(tmp_path: Path):
     assert read_log(path).points[0].step.tolist() == list(range(39))
 
 
+@pytest.mark.parametrize("stretch", [1, 7, 40, 300])
+def test_calls_with_different_metrics_in_turn_are_read_in_their_order(tmp_path: Path, stretch: int):
+    path, expected = tmp_path / "0-1-aaaaaa.log", {}
+    log = LogFile(path)
+    log.write_document({**BEGIN, "id": "run", "name": "turns"})
+    layouts = [
+        lambda i: {"loss": i / 3},
+        lambda i: {"loss": i / 3, "rate": i},
+        lambda i: {"rate": float(i), "on": i % 2 == 0},
+        lambda i: {"note": str(i)},
+        lambda i: {"loss": 2**70 + i},
+    ]
+    for i in range(3000):
+        values = layouts[i // stretch % len(layouts)](i)
+        log.write_point(i, values)
+        for name, value in values.items():
+            expected.setdefault(name, []).append((i, value))
+    log.close(durable=False)
+    series = read_run(tmp_path).series
+    for name, points in expected.items():
+        read = list(zip(series[name].step.tolist(), series[name].value.tolist(), strict=True))
+        assert list(map(repr, read)) == list(map(repr, points))
+
+
+def test_what_follows_a_damaged_record_is_not_read(tmp_path: Path):
+    path = tmp_path / "damaged.log"
+    log, ends = LogFile(path), []
+    for i in range(200):
+        log.write_point(i, {"loss": i / 3} if i % 3 else {"loss": i / 3, "rate": i})
+        ends.append(path.stat().st_size)
+        if i == 150:
+            log.write_document({"kind": "tags", "tags": {"late": 1}})
+    log.close(durable=False)
+    whole = path.read_bytes()
+    for broken in (2, 70, 149, 160):
+        at = ends[broken] - 1
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        found = read_log(path)
+        steps = sorted(step for piece in found.points for step in piece.step.tolist())
+        assert steps == list(range(broken))
+        assert len(found.documents) == (broken > 150)
+        assert found.torn == len(whole) - ends[broken - 1]
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 8, 20])
+def test_the_crc_of_many_points_is_that_of_each(columns: int):
+    document = {"step": "q", "columns": [[f"m{i}", "?" if i % 5 == 4 else "d"] for i in range(columns)]}
+    dtype = _log_reader._dtype(document)
+    content = np.random.default_rng(columns).integers(0, 256, 40_000 * dtype.itemsize, dtype=np.uint8)
+    frames = content.view(dtype)
+    rows = content.reshape(len(frames), -1)[:, 8:]
+    assert _log_reader._crcs(frames).tolist() == [zlib.crc32(row.tobytes()) for row in rows]
+
+
+def test_a_clock_that_is_set_back_does_not_change_the_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = iter(range(1000, 0, -1))
+    log = LogFile(tmp_path / "0-1-aaaaaa.log")
+    log.write_document({**BEGIN, "id": "run", "name": "back"})
+    monkeypatch.setattr("time.time", lambda: float(next(clock)))
+    for i in range(10):
+        log.write_point(i, {"loss": i / 3} if i % 2 else {"loss": i / 3, "rate": i})
+    log.close(durable=False)
+    assert read_run(tmp_path).series["loss"].value.tolist() == [i / 3 for i in range(10)]
+
+
 VALUES = st.one_of(
     st.floats(allow_nan=True, allow_infinity=True),
     st.integers(),
@@ -167,9 +239,34 @@ def test_how_a_run_ended_is_on_record():
     assert (failed.status, failed.exit_status) == ("failed", 1)
     assert failed.exception["type"] == "ValueError"
     assert "raise error" in failed.exception["traceback"]
-    assert ended(KeyboardInterrupt()).status == "interrupted"
+    interrupted = ended(KeyboardInterrupt())
+    assert (interrupted.status, interrupted.exit_status) == ("interrupted", 130)
     assert ended(SystemExit(0)).status == "finished"
-    assert ended(SystemExit(3)).status == "failed"
+    left = ended(SystemExit(3))
+    assert (left.status, left.exit_status) == ("failed", 3)
+
+
+@pytest.mark.parametrize(
+    ("ending", "status", "error"),
+    [
+        ("", "finished", None),
+        ("raise ValueError('no')", "failed", "ValueError"),
+        ("raise KeyboardInterrupt", "interrupted", "KeyboardInterrupt"),
+        ("os._exit(0)", "killed", None),
+        ("if os.fork(): os.wait()", "finished", None),
+        ("if os.fork(): os.wait(); os._exit(0)", "killed", None),
+    ],
+)
+def test_a_run_without_a_with_block_ends_with_its_process(
+    store: Path, ending: str, status: str, error: str | None
+):
+    script = f"import os, afterfit\nrun = afterfit.run('open')\nrun.log(0, loss=1.0)\n{ending}"
+    subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    (folder,) = (path for path in (store / "runs").iterdir() if path.is_dir())
+    record = read_run(folder)
+    assert record.status == status
+    assert (record.exception or {}).get("type") == error
+    assert len(record.series["loss"].value) == 1
 
 
 def test_a_run_is_read_while_it_goes_on():

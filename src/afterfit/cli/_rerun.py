@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from afterfit.cli._runs import open_index
+from afterfit.cli._runs_completion import complete_run
 from afterfit.cli._terminal import echo_json, printable
 
 if TYPE_CHECKING:
@@ -22,10 +23,11 @@ Examples:
   afterfit rerun last
   afterfit rerun 1a2b3c4d --set lr=0.05 --set depth=8
   afterfit rerun 1a2b3c4d --folder again --anyway
+  afterfit rerun 1a2b3c4d --repository ~/moved/flights --json
 
 Exit codes: 0 equal or within noise, 1 different, 2 it could not be run again."""
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--set",
     "changes",
@@ -36,7 +38,12 @@ Exit codes: 0 equal or within noise, 1 different, 2 it could not be run again.""
 @click.option(
     "--folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The empty folder to run in; by default a temporary one.",
+    help="The empty folder to run in, which is kept; by default a temporary one, which is removed.",
+)
+@click.option(
+    "--repository",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The git repository with the code, if it is no longer where it was.",
 )
 @click.option("--anyway", is_flag=True, help="Run although Python or packages are not those of the run.")
 @click.option("--ignore", "ignored", multiple=True, metavar="METRIC", help="Do not compare this metric.")
@@ -52,6 +59,7 @@ def rerun(
     run: str,
     changes: tuple[str, ...],
     folder: Path | None,
+    repository: Path | None,
     anyway: bool,
     ignored: tuple[str, ...],
     tolerance: float | None,
@@ -86,9 +94,11 @@ def rerun(
     known = {found.attributes["id"] for found in _again(index, origin)}
     with tempfile.TemporaryDirectory(prefix="afterfit-rerun-") as temporary:
         place = (folder if folder is not None else Path(temporary) / "code").resolve()
-        missing = restore_code(origin, place)
+        missing = restore_code(origin, place, repository)
         if missing:
-            click.echo(f"Not on record, since they are too large: {printable(', '.join(missing))}", err=True)
+            click.echo(f"Not on record, since large or a bundle: {printable(', '.join(missing))}", err=True)
+        command = " ".join(origin.context["command"][1:])
+        click.echo(f"Running {printable(command)} in {printable(str(place))}", err=True)
         params = {} if origin is before else before.params
         code = repeat(origin, place, {**params, **dict(map(_change, changes))})
     index.refresh()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import click
 
-from afterfit.cli._runs import as_document, draw_runs, open_index
+from afterfit.cli._runs import as_document, draw_runs, find_direction, find_metric, open_index
+from afterfit.cli._runs_completion import complete_column
 from afterfit.cli._terminal import echo_json
 
 
 @click.command(
+    short_help="List the runs whose best value of a metric is best.",
     epilog="""\b
 Examples:
   afterfit runs best --metric val_loss
-  afterfit runs best --metric score --direction higher --where "status = finished" --limit 3"""
+  afterfit runs best --metric score --direction higher --where "status = finished" --limit 3""",
 )
-@click.option("--metric", required=True, help="The metric that decides.")
+@click.option("--metric", required=True, shell_complete=complete_column, help="The metric that decides.")
 @click.option(
     "--direction",
     type=click.Choice(["lower", "higher"]),
@@ -26,17 +28,10 @@ Examples:
 def best(metric: str, direction: str | None, where: str | None, limit: int, as_json: bool) -> None:
     """List the runs whose METRIC was best at any of their steps, the best first."""
     from afterfit.errors import ArgumentError
-    from afterfit.tracking import direction_of
 
-    direction = direction or direction_of(metric)
-    if direction is None:
-        raise ArgumentError(
-            f"the name {metric!r} does not say whether low values are good; add --direction lower or higher"
-        )
     index = open_index()
-    kind, name = index.resolve(f"metrics.{metric.removeprefix('metrics.')}")
-    if kind != "metrics":
-        raise ArgumentError(f"{metric!r} is no metric; there are {', '.join(index.columns(['metrics']))}")
+    name = find_metric(index, metric)
+    direction = find_direction(name, direction)
     extreme = "min" if direction == "lower" else "max"
     member = "lowest_step" if direction == "lower" else "highest_step"
     found, _ = index.select(where, sort=f"{extreme}.{name}", descending=direction == "higher", limit=limit)
@@ -57,4 +52,4 @@ def best(metric: str, direction: str | None, where: str | None, limit: int, as_j
         (extreme, name),
         *(("params", param) for param in params),
     ]
-    draw_runs(found, columns, f"{'Lowest' if direction == 'lower' else 'Highest'} {name}")
+    draw_runs(found, columns, f"{'Lowest' if direction == 'lower' else 'Highest'} {name}", fit=True)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import click
 
 from afterfit.cli._runs import open_index, show
+from afterfit.cli._runs_completion import complete_run
 from afterfit.cli._terminal import add_row, console, echo_json, table
 
 
 @click.command(
+    short_help="Show in what runs differ, and nothing else.",
     epilog="""\b
 Examples:
   afterfit runs compare 1a2b3c4d last
-  afterfit runs compare 1a2b3c4d 5e6f7a8b 9c0d1e2f --json"""
+  afterfit runs compare 1a2b3c4d 5e6f7a8b 9c0d1e2f --json""",
 )
-@click.argument("runs", nargs=-1, required=True)
+@click.argument("runs", nargs=-1, required=True, shell_complete=complete_run)
 @click.option("--json", "as_json", is_flag=True, help="Print the differences as JSON.")
 def compare(runs: tuple[str, ...], as_json: bool) -> None:
     """Show in what two or more RUNS differ, and nothing else: code, data by column, packages, parameters, metrics."""

@@ -7,17 +7,24 @@ from typing import Any
 
 import click
 
-from afterfit.cli._runs import open_index
+from afterfit.cli._runs import find_direction, find_metric, open_index
+from afterfit.cli._runs_completion import complete_column
 from afterfit.cli._terminal import add_row, console, echo_json, table
 
 
 @click.command(
+    short_help="Say which parameters matter, and how sure that is.",
     epilog="""\b
 Examples:
   afterfit runs importance --metric val_loss
-  afterfit runs importance --metric score --direction higher --where "name = flights" --json"""
+  afterfit runs importance --metric score --direction higher --where "name = flights" --json""",
 )
-@click.option("--metric", required=True, help="The metric that is explained: its best value of each run.")
+@click.option(
+    "--metric",
+    required=True,
+    shell_complete=complete_column,
+    help="The metric that is explained: its best value of each run.",
+)
 @click.option(
     "--direction",
     type=click.Choice(["lower", "higher"]),
@@ -31,16 +38,12 @@ def importance(metric: str, direction: str | None, where: str | None, as_json: b
     A share of 60 % says that of all that tells the best quarter of the runs from the others, 60 % lies in this
     parameter.
     """
-    from afterfit.errors import ArgumentError
-    from afterfit.tracking import FEW, direction_of, explain_metric
+    from afterfit.tracking import FEW, explain_metric
 
-    direction = direction or direction_of(metric)
-    if direction is None:
-        raise ArgumentError(
-            f"the name {metric!r} does not say whether low values are good; add --direction lower or higher"
-        )
     index = open_index()
-    kind, name = index.resolve(f"{'min' if direction == 'lower' else 'max'}.{metric}")
+    name = find_metric(index, metric)
+    direction = find_direction(name, direction)
+    kind = "min" if direction == "lower" else "max"
     runs = [
         run
         for run in index.select(where, limit=None)[0]

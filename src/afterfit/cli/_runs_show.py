@@ -8,6 +8,7 @@ import click
 
 from afterfit.cli._runs import open_index
 from afterfit.cli._runs import show as show_value
+from afterfit.cli._runs_completion import complete_run
 from afterfit.cli._terminal import add_row, console, echo_json, printable, shorten, table
 
 if TYPE_CHECKING:
@@ -17,12 +18,13 @@ _CELL = 90
 
 
 @click.command(
+    short_help="Show what is on record of a run.",
     epilog="""\b
 Examples:
   afterfit runs show last
-  afterfit runs show 20260131-120000-1a2b3c4d --json"""
+  afterfit runs show 20260131-120000-1a2b3c4d --json""",
 )
-@click.argument("run")
+@click.argument("run", shell_complete=complete_run)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print everything as JSON, with every value of every metric."
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import sys
 from contextlib import contextmanager
@@ -79,6 +81,21 @@ def echo_json(document: Any) -> None:
     from afterfit.bundle import encode_json
 
     sys.stdout.write(msgspec.json.format(encode_json(document), indent=2).decode() + "\n")
+
+
+def echo_plain_json(document: Any) -> None:
+    """As `echo_json`, of dicts, lists, text and numbers alone: it imports neither numpy nor the format of bundles."""
+    text = json.dumps(_spelled(document), indent=2, sort_keys=True, ensure_ascii=False)
+    # A name with half of a surrogate pair has no UTF-8.
+    sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: _spelled(member) for key, member in value.items()}
+    return [_spelled(member) for member in value] if isinstance(value, list) else value
 
 
 def shows_progress() -> bool:

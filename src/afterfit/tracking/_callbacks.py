@@ -40,9 +40,47 @@ def lightning_callback(run: Run) -> Any:
     library = _imported("lightning.pytorch", "pytorch_lightning")
 
     class LightningCallback(library.Callback):  # type: ignore[misc, name-defined]
+        """Logs what an epoch has told once. The trainer keeps the metrics of an evaluation until the next one, under
+        whose name they would be those of another epoch.
+        """
+
+        def __init__(self) -> None:
+            self._last: dict[str, Any] = {}
+            self._evaluated: set[str] = set()
+            self._told: set[str] = set()
+            self._epoch = 0
+
+        def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
+            del pl_module
+            self._last |= trainer.callback_metrics
+
+        def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
+            del pl_module
+            if not trainer.sanity_checking:
+                self._evaluated |= set(self._log(trainer, trainer.current_epoch, set()))
+
+        on_test_start, on_test_end = on_validation_start, on_validation_end
+
         def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
             del pl_module
-            run.log(trainer.current_epoch, **_numbers(trainer.callback_metrics))
+            self._epoch = trainer.current_epoch
+            self._told = set(self._log(trainer, self._epoch, self._evaluated))
+
+        def on_train_epoch_start(self, trainer: Any, pl_module: Any) -> None:
+            # What the module logged at the end of the epoch, after its callbacks.
+            del pl_module
+            self._log(trainer, self._epoch, self._evaluated | self._told)
+
+        on_train_end = on_train_epoch_start
+
+        def _log(self, trainer: Any, epoch: int, known: set[str]) -> dict[str, float]:
+            """Log what was computed since the last time: new values are new tensors, and old ones are kept."""
+            told = trainer.callback_metrics
+            found = _numbers({k: v for k, v in told.items() if k not in known and self._last.get(k) is not v})
+            self._last |= told
+            if found:
+                run.log(epoch, **found)
+            return found
 
     return LightningCallback()
 
@@ -89,9 +127,12 @@ def recorded_search(run: Run, estimator: Any) -> Iterator[Any]:
         raise ArgumentError("the search was not fitted within its context; call fit there")
     scores = [name for name in results if name.startswith(("mean_", "std_", "rank_"))]
     folds = sorted(name for name in results if name.startswith("split"))
+    rounds = [name for name in ("iter", "n_resources") if name in results]
     for i, params in enumerate(results["params"]):
         with run.child(f"{run.name}-candidate", params) as candidate:
             for name in folds:
                 fold, _, metric = name.removeprefix("split").partition("_")
                 candidate.log(int(fold), **{metric: float(results[name][i])})
             candidate.log(0, **{name: float(results[name][i]) for name in scores})
+            if rounds:
+                candidate.tag(**{name: int(results[name][i]) for name in rounds})

@@ -19,6 +19,7 @@ def facts(record: RunRecord) -> dict[str, Any]:
     found = {"name": record.name, "status": record.status, **configuration(record)}
     found["seed"] = seeds_digest(record.context["seeds"])
     found["host"] = record.context["machine"]["host"]
+    found |= {f"variables.{name}": value for name, value in record.context.get("variables", {}).items()}
     for name, data in record.data.items():
         found[f"data.{name}.rows"] = data["rows"]
         found |= {f"data.{name}.{column}": digest for column, digest in data["columns"].items()}

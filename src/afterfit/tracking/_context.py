@@ -22,6 +22,14 @@ import numpy as np
 LARGEST_NEW_FILE = 1 << 20
 """Bytes of a file that git does not know yet, up to which it is part of the recorded difference."""
 
+VARIABLES = (
+    "KERAS_BACKEND", "JAX_PLATFORMS", "XLA_FLAGS", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS",
+    "TF_USE_LEGACY_KERAS", "CUDA_VISIBLE_DEVICES", "CUBLAS_WORKSPACE_CONFIG", "NVIDIA_TF32_OVERRIDE", "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OPENBLAS_CORETYPE", "MKL_CBWR",
+)  # fmt: skip
+"""The variables of the environment that decide how libraries calculate. Others may be secrets."""
+
+BUNDLE = ".afit"
 DIFF = "diff.patch"
 SCRIPT = "script.py"
 
@@ -34,6 +42,8 @@ def context(folder: Path) -> dict[str, Any]:
         "arguments": list(sys.argv),
         "working_directory": str(Path.cwd()),
         "code": code,
+        "path": _own_path(code),
+        "variables": {name: os.environ[name] for name in VARIABLES if name in os.environ},
         "python": platform.python_version(),
         "packages": installed_packages(),
         "machine": {
@@ -74,9 +84,33 @@ def git(*arguments: str, at: Path, index: Path | None = None) -> bytes | None:
     return done.stdout if done.returncode == 0 else None
 
 
+def _own_path(code: dict[str, Any] | None) -> list[str]:
+    """The places below the root of the code that Python imports from, as in a package that is installed editable."""
+    if code is None or "root" not in code:
+        return []
+    root = Path(code["root"])
+    places = [Path(place).resolve() for place in sys.path[1:] if place]
+    return [
+        place.relative_to(root).as_posix()
+        for place in places
+        if place.is_relative_to(root) and "site-packages" not in place.parts
+    ]
+
+
+def _places() -> list[Path]:
+    """Where the code may lie in git: beside the script, which need not be in the working directory."""
+    script = _script_path()
+    return [Path.cwd()] if script is None else [script.parent, Path.cwd()]
+
+
+def _script_path() -> Path | None:
+    path = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
+    return path.resolve() if path is not None and path.suffix == ".py" and path.is_file() else None
+
+
 def _git(folder: Path) -> dict[str, Any] | None:
-    here = Path.cwd()
-    answer = git("rev-parse", "--show-toplevel", "HEAD", at=here)
+    answers = (git("rev-parse", "--show-toplevel", "HEAD", at=place) for place in _places())
+    answer = next((found for found in answers if found is not None), None)
     if answer is None:
         return None
     top, commit = answer.decode().split("\n")[:2]
@@ -84,7 +118,8 @@ def _git(folder: Path) -> dict[str, Any] | None:
     new = (git("ls-files", "--others", "--exclude-standard", "-z", at=root) or b"").decode().split("\0")
     new = [name for name in new if name and not name.startswith(".afterfit/") and "/.afterfit/" not in name]
     sizes = {name: (root / name).lstat().st_size for name in new if (root / name).is_file()}
-    kept = [name for name, size in sizes.items() if size <= LARGEST_NEW_FILE]
+    # Bundles are what runs make, and no code.
+    kept = [name for name, size in sizes.items() if size <= LARGEST_NEW_FILE and not name.endswith(BUNDLE)]
     with tempfile.TemporaryDirectory() as temporary:
         # In a copy of the index, so that new files show in the difference and the user's index stays as it is.
         index = Path(temporary) / "index"
@@ -100,18 +135,18 @@ def _git(folder: Path) -> dict[str, Any] | None:
         "root": top,
         "commit": commit,
         "diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
-        "left_out": {name: size for name, size in sizes.items() if size > LARGEST_NEW_FILE},
+        "left_out": {name: size for name, size in sizes.items() if name not in set(kept)},
     }
 
 
 def _script(folder: Path) -> dict[str, Any] | None:
     """Outside of git: the script that Python was started with, where it is a file."""
-    path = Path(sys.argv[0]) if sys.argv and sys.argv[0] else None
-    if path is None or path.suffix != ".py" or not path.is_file():
+    path = _script_path()
+    if path is None:
         return None
     content = path.read_bytes()
     (folder / SCRIPT).write_bytes(content)
-    return {"script": str(path.resolve()), "sha256": hashlib.sha256(content).hexdigest()}
+    return {"script": str(path), "sha256": hashlib.sha256(content).hexdigest()}
 
 
 def seeds() -> dict[str, Any]:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from afterfit.bundle import encode_json
 from afterfit.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -51,6 +50,9 @@ class _Document(msgspec.Struct, forbid_unknown_fields=True):
 
 def encode_curves(curves: Curves) -> bytes:
     """`training/history.json`: canonical JSON; equal curves give equal bytes, and `read_curves` takes them back."""
+    # Imported here, since drawing the curves of a run needs nothing of the format of bundles.
+    from afterfit.bundle import encode_json
+
     return encode_json(
         {
             "unit": curves.unit,

@@ -68,19 +68,6 @@ def parse_filter(text: str) -> Expression:
     return expression
 
 
-def compile_filter(
-    expression: Expression, compare: Callable[[Comparison], tuple[str, list[Any]]]
-) -> tuple[str, list[Any]]:
-    """A filter as SQL and its arguments; `compare` writes the comparisons."""
-    if isinstance(expression, Comparison):
-        return compare(expression)
-    parts = [compile_filter(part, compare) for part in expression.parts]
-    arguments = [argument for _, found in parts for argument in found]
-    if expression.operator == "not":
-        return f"NOT ({parts[0][0]})", arguments
-    return "(" + f" {expression.operator.upper()} ".join(sql for sql, _ in parts) + ")", arguments
-
-
 def as_time(value: Any) -> float:
     """A time as seconds since 1970. Raises `ArgumentError` where it is none."""
     if isinstance(value, float | int):

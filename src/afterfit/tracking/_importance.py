@@ -52,7 +52,7 @@ class Importance:
     values: int
 
 
-def importance(
+def explain_metric(
     columns: Mapping[str, Sequence[Any]], metric: Sequence[float], *, lower: bool, seed: int = 0
 ) -> list[Importance]:
     """The importance of each column (one value for each run, None where a run has none) for a metric, the

@@ -21,10 +21,7 @@ import sys
 import threading
 import time
 import zlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from afterfit.errors import ArgumentError
 
@@ -32,17 +29,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-if (
-    sys.platform != "win32"
-):  # There is no flock on Windows: there a run counts as running until it says that it ended.
+if sys.platform != "win32":
+    # There is no flock on Windows: there a run counts as running until it says that it ended.
     import fcntl
 
 MAGIC = b"AFRUN1\r\n"
 SUFFIX = ".log"
-_HEADER = struct.Struct("<II")
-_DOCUMENT, _POINT = 1, 2
+HEADER = struct.Struct("<II")
+DOCUMENT, POINT = 1, 2
 _CODES: dict[type, str] = {float: "d", int: "q", bool: "?"}
-_DTYPES = {"d": "<f8", "q": "<i8", "?": "?"}
 _MOST_LAYOUTS = 65_535
 
 
@@ -63,10 +58,10 @@ class LogFile:
     def write_document(self, document: Mapping[str, Any]) -> None:
         """Append a document. Raises `ArgumentError` where it cannot be written as JSON."""
         try:
-            payload = bytes([_DOCUMENT]) + json.dumps(document, separators=(",", ":")).encode()
+            payload = bytes([DOCUMENT]) + json.dumps(document, separators=(",", ":")).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise ArgumentError(f"cannot be recorded: {error}") from None
-        self._append(_HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
+        self._append(HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
 
     def write_point(self, step: int | float, values: dict[str, Any]) -> None:
         """Append the values of metrics at a step: bool, int, float or str, each kept exactly."""
@@ -76,13 +71,13 @@ class LogFile:
             layout = self._new_layout(key, step, values)
         if layout is not None:
             try:
-                payload = layout[0].pack(_POINT, layout[1], time.time(), step, *values.values())
+                payload = layout[0].pack(POINT, layout[1], time.time(), step, *values.values())
             except struct.error:  # an integer of more than 64 bits
                 layout = None
         if layout is None:
             self.write_document({"time": time.time(), "step": step, "values": values})
             return
-        self._append(_HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
+        self._append(HEADER.pack(len(payload), zlib.crc32(payload)) + payload)
 
     def close(self, *, durable: bool) -> None:
         """Close the file; with `durable`, once it is on the disk."""
@@ -124,88 +119,3 @@ def is_writing(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
-
-
-@dataclass
-class Points:
-    """Points of one layout that follow one another, as columns."""
-
-    step: np.ndarray
-    time: np.ndarray
-    values: dict[str, np.ndarray]
-
-
-@dataclass
-class LogContent:
-    """What a file holds, in its order; `torn`: bytes at its end that are no whole frame."""
-
-    documents: list[dict[str, Any]] = field(default_factory=list)
-    points: list[Points] = field(default_factory=list)
-    torn: int = 0
-
-
-def read_log(path: Path) -> LogContent:
-    """Read a file, also while it is written to. What follows the last whole frame is counted, not read.
-
-    Raises `ArgumentError` where the file is none of ours.
-    """
-    content = path.read_bytes()
-    if content[: len(MAGIC)] != MAGIC[: len(content)]:
-        raise ArgumentError(f"{path} is no log of a run")
-    found, at = LogContent(), len(MAGIC)
-    layouts: dict[int, np.dtype[Any]] = {}
-    view = memoryview(content)
-    while at + _HEADER.size < len(content):
-        length, crc = _HEADER.unpack_from(content, at)
-        start, end = at + _HEADER.size, at + _HEADER.size + length
-        if not length or end > len(content) or zlib.crc32(view[start:end]) != crc:
-            break
-        if content[start] == _DOCUMENT:
-            document = json.loads(content[start + 1 : end])
-            if "layout" in document:
-                layouts[document["layout"]] = _dtype(document)
-            else:
-                found.documents.append(document)
-            at = end
-        else:
-            dtype = layouts[int.from_bytes(content[start + 1 : start + 3], "little")]
-            points = _read_points(content, at, dtype)
-            found.points.append(
-                Points(
-                    points["step"],
-                    points["time"],
-                    {n[1:]: points[n] for n in dtype.names or () if n[0] == "="},
-                )
-            )
-            at += len(points) * dtype.itemsize
-    found.torn = len(content) - min(at, len(content))
-    return found
-
-
-def _dtype(document: Mapping[str, Any]) -> np.dtype[Any]:
-    columns = [("=" + name, _DTYPES[code]) for name, code in document["columns"]]
-    head = [("length", "<u4"), ("crc", "<u4"), ("kind", "u1"), ("layout", "<u2"), ("time", "<f8")]
-    return np.dtype([*head, ("step", _DTYPES[document["step"]]), *columns])
-
-
-def _read_points(content: bytes, at: int, dtype: np.dtype[Any]) -> np.ndarray:
-    """The points of one layout from `at` on, as many as follow one another and are whole: at least one."""
-    size, count = dtype.itemsize, 64
-    while True:
-        count = min(count, (len(content) - at) // size)
-        frames = np.frombuffer(content, dtype, count, at)
-        first = frames[0]
-        same = (
-            (frames["length"] == first["length"])
-            & (frames["kind"] == _POINT)
-            & (frames["layout"] == first["layout"])
-        )
-        alike = count if same.all() else int(same.argmin())
-        # Read on in larger pieces while nothing else comes between.
-        if alike < count or count == (len(content) - at) // size:
-            break
-        count *= 16
-    view, stop = memoryview(content), at + alike * size
-    found = [zlib.crc32(view[i + 8 : i + size]) for i in range(at, stop, size)]
-    whole = np.array(found, dtype=np.uint32) == frames["crc"][:alike]
-    return frames[: alike if whole.all() else int(whole.argmin())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import secrets
@@ -18,7 +19,21 @@ RUNS = "runs"
 INDEX = "runs.sqlite"
 CHANGES = "changes"
 
-RUN_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]{8}")
+_RUN_ID = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)-([0-9a-f]{8})", re.ASCII)
+
+
+def run_key(run_id: str) -> int | None:
+    """An id as a number of 64 bits, in the same order; None where it is no id of a run."""
+    parts = _RUN_ID.fullmatch(run_id)
+    if parts is None:
+        return None
+    try:
+        year, month, day, hour, minute, second = map(int, parts.groups()[:6])
+        began = dt.datetime(year, month, day, hour, minute, second, tzinfo=dt.UTC)
+    except ValueError:
+        return None
+    seconds = int(began.timestamp()) - 2**31
+    return (seconds << 32) + int(parts[7], 16) if -(2**31) <= seconds < 2**31 else None
 
 
 def runs_folder(*, create: bool = False) -> Path:

@@ -17,7 +17,7 @@ import numpy as np
 from afterfit._home import VARIABLE
 from afterfit.errors import ArgumentError
 from afterfit.tracking._compare import same
-from afterfit.tracking._context import DIFF, SCRIPT, git, installed_packages
+from afterfit.tracking._context import DIFF, SCRIPT, VARIABLES, git, installed_packages
 from afterfit.tracking._record import configuration
 from afterfit.tracking._run import RERUN
 
@@ -56,10 +56,11 @@ def environment_differences(record: RunRecord) -> list[str]:
     return found
 
 
-def restore_code(record: RunRecord, folder: Path) -> list[str]:
-    """Put the code of a run into an empty folder; returns the files that were too large to be recorded.
+def restore_code(record: RunRecord, folder: Path, repository: Path | None = None) -> list[str]:
+    """Put the code of a run into an empty folder; returns the new files that are not on record: large ones, bundles.
 
-    Raises `ArgumentError` where the code was not recorded, or its repository lacks the commit.
+    `repository`: where its git repository is now, by default where it was. Raises `ArgumentError` where the code was
+    not recorded, or the repository lacks the commit.
     """
     code = record.context.get("code") or {}
     folder.mkdir(parents=True, exist_ok=True)
@@ -72,11 +73,12 @@ def restore_code(record: RunRecord, folder: Path) -> list[str]:
         raise ArgumentError(
             f"run {record.id} has no code on record: it was started outside of git and of a script"
         )
-    cloned = git("clone", "--quiet", "--shared", "--no-checkout", code["root"], str(folder), at=record.folder)
-    if cloned is None or git("checkout", "--quiet", "--detach", code["commit"], at=folder) is None:
-        raise ArgumentError(
-            f"commit {code['commit']} is not in the git repository {code['root']}; bring it back first"
-        )
+    source = str(repository.resolve()) if repository is not None else code["root"]
+    cloned = git("clone", "--quiet", "--shared", "--no-checkout", source, str(folder), at=record.folder)
+    if cloned is None:
+        raise ArgumentError(f"{source} is no git repository; name the one that has commit {code['commit']}")
+    if git("checkout", "--quiet", "--detach", code["commit"], at=folder) is None:
+        raise ArgumentError(f"the git repository {source} lacks commit {code['commit']}; fetch it first")
     diff = record.folder / DIFF
     if code["diff_sha256"] and git("apply", "--binary", "--whitespace=nowarn", str(diff), at=folder) is None:
         raise ArgumentError(f"the recorded difference {diff} cannot be applied to commit {code['commit']}")
@@ -108,12 +110,14 @@ def repeat(record: RunRecord, folder: Path, changed: Mapping[str, Any]) -> int:
             {"run": record.id, "name": record.name, "set": dict(changed), "seeds": record.context["seeds"]}
         )
     )
-    hash_seed = record.context["seeds"]["PYTHONHASHSEED"]
-    environment = {**os.environ, VARIABLE: str(record.folder.parent.parent), RERUN: str(again)}
-    if hash_seed is not None:
-        environment["PYTHONHASHSEED"] = hash_seed
-    command = [sys.executable, *(_moved(part, root, folder) for part in record.context["command"][1:])]
-    place = Path(_moved(record.context["working_directory"], root, folder))
+    environment = _environment(record, root, folder) | {RERUN: str(again)}
+    here = Path(record.context["working_directory"])
+    place = Path(_moved(str(here), root, folder))
+    parts = record.context["command"][1:]
+    if place == here:
+        # Started from outside of its code: there the script is found by no other path than the whole one.
+        parts = [str((here / part).resolve()) if part == arguments[0] else part for part in parts]
+    command = [sys.executable, *(_moved(part, root, folder) for part in parts)]
     try:
         done = subprocess.run(
             command,
@@ -127,10 +131,30 @@ def repeat(record: RunRecord, folder: Path, changed: Mapping[str, Any]) -> int:
     return done.returncode
 
 
+def _environment(record: RunRecord, root: Path, folder: Path) -> dict[str, str]:
+    """The variables of this process, with those of the run, and with its code before any that is installed."""
+    context = record.context
+    environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    environment |= context.get("variables", {})
+    if context["seeds"]["PYTHONHASHSEED"] is not None:
+        environment["PYTHONHASHSEED"] = context["seeds"]["PYTHONHASHSEED"]
+    places = [str(folder / place) for place in context.get("path", [])]
+    places += [
+        _moved(part, root, folder) for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part
+    ]
+    if places:
+        environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(places))
+    environment[VARIABLE] = str(record.folder.parent.parent)
+    return environment
+
+
 def _moved(part: str, root: Path, folder: Path) -> str:
-    """A path below the root of the code, as it is in the folder; any other argument as it was."""
+    """A path of the code, as it is in the folder; any other argument as it was, such as data that git ignores."""
     path = Path(part)
-    return str(folder / path.relative_to(root)) if path.is_absolute() and path.is_relative_to(root) else part
+    if not path.is_absolute() or not path.is_relative_to(root):
+        return part
+    moved = folder / path.relative_to(root)
+    return str(moved) if moved.exists() else part
 
 
 def judge(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import secrets
+import sys
 import time
 import traceback
 from pathlib import Path
@@ -26,6 +28,12 @@ if TYPE_CHECKING:
 
 RERUN = "AFTERFIT_RERUN"
 """The variable that hands a file with parameters and seeds to the run that is made again."""
+
+_INTERRUPTED = 130
+"""The exit status of a process that was ended by Ctrl-C."""
+
+_OPEN: dict[str, tuple[int, Run]] = {}
+"""Runs that have begun and not ended, with the process that began each: a fork has them too, and does not end them."""
 
 _PLAIN = (bool, int, float, str)
 
@@ -80,6 +88,7 @@ class Run:
         }
         self._log.write_document(begin)
         note_change(runs, self.id)
+        _OPEN[self.id] = (self._process, self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         state = {key: value for key, value in self.__dict__.items() if key not in {"_log", "_process"}}
@@ -91,13 +100,11 @@ class Run:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        del trace
+        del kind, trace
         if error is None or (isinstance(error, SystemExit) and not error.code):
             self.finish()
             return
-        status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
-        text = "".join(traceback.format_exception(error))
-        self.finish(status, {"type": kind.__name__ if kind else "", "message": str(error), "traceback": text})
+        self._fail(error)
 
     def log(self, step: float | None = None, /, **metrics: Any) -> None:
         """Record the values of metrics at a step; without one, the steps are counted from 0.
@@ -137,15 +144,19 @@ class Run:
         return type(self)(name, params, parent=self)
 
     def finish(self, status: str = "finished", exception: Mapping[str, str] | None = None) -> None:
-        """End the run; the `with` block does it. A second call does nothing."""
+        """End the run; the `with` block does it, and otherwise the end of the process. A second call does nothing."""
+        self._end(status, exception, 0 if status == "finished" else 1)
+
+    def _end(self, status: str, exception: Mapping[str, str] | None, exit_status: int | None) -> None:
         if self._finished:
             return
         self._finished = True
+        _OPEN.pop(self.id, None)
         end = {
             "kind": "end",
             "status": status,
             "ended": time.time(),
-            "exit_status": 0 if status == "finished" else 1,
+            "exit_status": exit_status,
             "exception": exception,
         }
         self._write(end)
@@ -201,6 +212,17 @@ class Run:
 
         return recorded_search(self, estimator)
 
+    def _fail(self, error: BaseException) -> None:
+        """End the run by what was raised."""
+        status, code = "failed", 1
+        if isinstance(error, KeyboardInterrupt):
+            status, code = "interrupted", _INTERRUPTED
+        elif isinstance(error, SystemExit) and isinstance(error.code, int):
+            code = error.code
+        text = "".join(traceback.format_exception(error))
+        told = {"type": type(error).__name__, "message": str(error), "traceback": text}
+        self._end(status, told, code)
+
     def _write(self, document: dict[str, Any]) -> None:
         if self._process != os.getpid():
             self._open()
@@ -212,6 +234,21 @@ class Run:
         # The file with the beginning sorts first.
         number = 0 if not any(self.folder.glob("0*" + SUFFIX)) else 1
         self._log = LogFile(self.folder / f"{number}-{self._process}-{secrets.token_hex(3)}{SUFFIX}")
+
+
+@atexit.register
+def _end_open_runs() -> None:
+    """End the runs that this process began outside of a `with` block, by the exception that ends it if one does."""
+    # Set by Python for an exception that nothing caught; in a notebook or at a prompt it says what once went wrong.
+    error = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    for process, run in list(_OPEN.values()):
+        if process != os.getpid():
+            continue
+        if isinstance(error, BaseException):
+            run._fail(error)  # noqa: SLF001
+        else:
+            # With what `sys.exit` was called nothing here can say.
+            run._end("finished", None, None)  # noqa: SLF001
 
 
 def _reopen(kind: type[Run], state: dict[str, Any]) -> Run:

@@ -11,7 +11,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from afterfit.serving._exchange import FileResponse, Response, Route
+from afterfit.serving._exchange import NOSNIFF, FileResponse, Response, Route
 from afterfit.serving.contracts._rows import encode
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ _MEDIA_TYPES = {
 }
 
 _FOREVER = (b"cache-control", b"public, max-age=31536000, immutable")
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
 
 _POLICY = (
     "default-src 'none'",
@@ -82,7 +81,7 @@ def _page(name: str, below: str, policy: Sequence[str]) -> Response:
             (b"cache-control", b"no-cache"),
             (b"content-security-policy", "; ".join(policy).encode()),
             (b"referrer-policy", b"no-referrer"),
-            _NOSNIFF,
+            NOSNIFF,
         ],
     )
 
@@ -104,4 +103,4 @@ async def _respond(response: Response, body: bytes, headers: Mapping[bytes, byte
 async def _send(path: Path, body: bytes, headers: Mapping[bytes, bytes]) -> FileResponse:  # noqa: ARG001
     size = path.stat().st_size
     kind = (b"content-type", _MEDIA_TYPES[path.suffix])
-    return FileResponse(path.open("rb"), 0, size, 200, [kind, _FOREVER, _NOSNIFF])
+    return FileResponse(path.open("rb"), 0, size, 200, [kind, _FOREVER, NOSNIFF])
