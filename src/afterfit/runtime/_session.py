@@ -116,10 +116,10 @@ class GraphSession:
         return {name: np.concatenate([part[i] for part in parts]) for i, name in enumerate(names)}
 
     def _without_running(self, packed: Packed, name: str) -> np.ndarray[Any, Any] | None:
-        """An output that is an input unchanged, or that one row has told for all; None where it has to be run."""
+        """An output that is an input itself, or that one row has told for all; None where it has to be run."""
         copied = self._copies.get(name)
         if copied is not None:
-            return packed[copied].copy()
+            return packed[copied]
         if name not in self._same:
             return None
         rows = len(next(iter(packed.values())))

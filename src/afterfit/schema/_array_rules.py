@@ -71,9 +71,8 @@ class ArrayRules:
             return None
         if X.ndim != 2 or X.shape[1] != self.width:
             return None
-        if not self.all_taken:
-            X = X[:, self.taken]
-        values = np.ascontiguousarray(X, dtype=FLOAT64)
+        # A copy either way: whoever gave the array may change it while the rows wait for their run.
+        values = np.array(X if self.all_taken else X[:, self.taken], dtype=FLOAT64, order="C")
         if len(values) == 1 and len(self.limits) <= FEW and self._admit_row(values.tolist()[0]):
             return values
         return values if self._admit(values) else None
