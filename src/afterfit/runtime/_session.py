@@ -177,7 +177,9 @@ class GraphSession:
                 answers[name][group] = array
         return answers
 
-    def _map(self, session: Any, names: list[str], chunks: Iterable[Packed]) -> list[list[np.ndarray[Any, Any]]]:
+    def _map(
+        self, session: Any, names: list[str], chunks: Iterable[Packed]
+    ) -> list[list[np.ndarray[Any, Any]]]:
         """The outputs of each chunk, in order. Few chunks exist at a time, however many there are."""
         parts: list[list[np.ndarray[Any, Any]]] = []
         waiting: deque[Future[list[np.ndarray[Any, Any]]]] = deque()
@@ -206,9 +208,7 @@ def _open(graph: bytes) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Without the fallback, which would print to standard output and try the same provider again.
-    return onnxruntime.InferenceSession(
-        graph, options, providers=["CPUExecutionProvider"], enable_fallback=0
-    )
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def _cut(packed: Packed) -> Iterator[Packed]:

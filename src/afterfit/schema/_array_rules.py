@@ -24,9 +24,10 @@ FLOAT64 = np.dtype(np.float64)
 class ArrayRules:
     """What an array of numbers must hold to be packed as it is, for a schema all of whose columns are numbers.
 
-    `width`: of the array. `taken`: its columns that the model reads, in their order; `all_taken`, every one in the order
-    of the array. The others, one for each column read: bounds, whether NaN and whether only whole numbers are
-    accepted; `limits` and `whole_places` say it in plain numbers. `closed`: the values that a column accepts, by its position, where it does not accept every one.
+    `width`: of the array. `taken`: its columns that the model reads, in their order; `all_taken`, every one in the
+    order of the array. The others, one for each column read: bounds, whether NaN and whether only whole numbers are
+    accepted; `limits` and `whole_places` say it in plain numbers. `closed`: the values that a column accepts, by its
+    position, where it does not accept every one.
     """
 
     width: int
@@ -85,10 +86,7 @@ class ArrayRules:
         for place, learned in self.closed:
             if row[place] not in learned:
                 return False
-        for place in self.whole_places:
-            if not row[place].is_integer():
-                return False
-        return True
+        return not self.whole_places or all(row[place].is_integer() for place in self.whole_places)
 
     def _admit(self, values: NDArray[np.float64]) -> bool:
         good = (values >= self.low) & (values <= self.high)
