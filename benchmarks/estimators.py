@@ -4,8 +4,8 @@
 
 Each estimator that is captured, with its default settings (and SVC with `probability=True` too), is fitted on 500 rows
 made of real ones (moved by up to 3 %), and asked for one row and for 10,000 rows through its public methods, given a
-2-D array (a DataFrame where it reads text). Both sides run on one core and take turns; medians. Writes `docs/latency.md`; with names of estimators it
-only prints them.
+2-D array (a DataFrame where it reads text). Both sides run on one core and take turns; medians. Writes
+`docs/latency.md`; with names of estimators it only prints them.
 """
 
 from __future__ import annotations
