@@ -85,7 +85,8 @@ def tree_count_findings(context: Context, rows: Rows) -> list[Finding]:
                 return [
                     Finding(
                         f"{missing} values of {gaps.name!r} are missing in X, and the nodes of the "
-                        f"{type(step.estimator).__name__} counted the rows of X with the {name} of each column filled in",
+                        f"{type(step.estimator).__name__} counted the rows of X with the {name} of each column "
+                        "filled in",
                         "imputer",
                     )
                 ]
