@@ -87,10 +87,11 @@ def _respond(estimator: Any, booster: Any, X: Table, context: Context) -> tuple[
     text = read_text(
         booster.model_to_string(), {position: len(values) for position, values in categories.items()}
     )
-    scores = _scores(estimator, text, categories, X, context)
+    scores = said = _scores(estimator, text, categories, X, context)
     if text.averaged:
-        scores = op.div(scores, constant(float(_trees(estimator, text, context).count // text.outputs)))
-    return _transform(estimator, text.objective, scores, context), scores, text.outputs
+        # Raw scores are sums, in a forest too.
+        said = op.div(scores, constant(float(_trees(estimator, text, context).count // text.outputs)))
+    return _transform(estimator, text.objective, said, context), scores, text.outputs
 
 
 def _categories(estimator: Any, booster: Any, X: Table, context: Context) -> dict[int, list[Any]]:
