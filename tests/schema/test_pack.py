@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from afterfit.errors import ArgumentError, SchemaError
-from afterfit.schema import MISSING_TEXT, Column, Schema, TablePacker, pack_table
+from afterfit.schema import MISSING_TEXT, Categories, Column, Schema, TablePacker, pack_table
 
 
 def mistakes(schema, X):
@@ -239,6 +239,29 @@ NUMBERS = Schema(
     ),
     outputs=(),
 )
+CODES = Schema(
+    columns=(
+        Column(
+            name="x0",
+            type="integer",
+            nullable=False,
+            input="number",
+            position=0,
+            categories=Categories(values=(0, 3), open=False),
+        ),
+        Column(
+            name="x1",
+            type="float",
+            nullable=True,
+            input="number",
+            position=1,
+            categories=Categories(values=(1.5, 3.0), open=False),
+        ),
+        Column(name="x2", type="float", nullable=False, input="number", position=2, range=(0.0, 9.0)),
+        Column(name="x3", type="integer", nullable=True, input="number", position=3, range=(0, 9)),
+    ),
+    outputs=(),
+)
 CELLS = st.sampled_from(
     [0.0, -0.0, 1.5, 3.0, np.nan, np.inf, -np.inf, 1e38, 3.5e38, 2.0**53, 2.0**53 + 2, -7.0]
 )
@@ -247,11 +270,12 @@ CELLS = st.sampled_from(
 @given(
     st.lists(st.lists(CELLS, min_size=4, max_size=4), min_size=1, max_size=5),
     st.sampled_from(["f8", "f4", "i8"]),
+    st.sampled_from([NUMBERS, CODES]),
 )
-def test_an_array_packed_whole_is_packed_as_column_by_column(rows, dtype):
+def test_an_array_packed_whole_is_packed_as_column_by_column(rows, dtype, schema):
     with np.errstate(all="ignore"):
         X = np.array(rows).astype(dtype)
-    packer = TablePacker(NUMBERS)
+    packer = TablePacker(schema)
     by_column = copy.copy(packer)
     by_column._array = None
 
@@ -266,8 +290,12 @@ def test_an_array_packed_whole_is_packed_as_column_by_column(rows, dtype):
     assert np.array_equal(X, before, equal_nan=dtype != "i8")
 
 
-def test_an_array_packed_whole_is_a_copy():
-    X = np.ones((2, 4))
-    packed = TablePacker(NUMBERS).pack(X)["number"]
-    X[:] = 5.0
-    assert (packed == 1.0).all()
+@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8"])
+def test_an_array_packed_whole_is_a_copy(rows, dtype, build_schema):
+    every = build_schema([{"name": name, "type": "float"} for name in "abcd"])
+    for schema in (NUMBERS, every):
+        X = np.ones((rows, 4), dtype)
+        packed = TablePacker(schema).pack(X)["number"]
+        X[:] = 5
+        assert (packed == 1.0).all()

@@ -46,6 +46,17 @@ NODE = message(
     domain=(7, BYTES),
     metadata_props=(9, BYTES, "*-"),
 )
+NAMED_NODE = message(
+    "NodeProto",
+    input=(1, BYTES, "*"),
+    output=(2, BYTES, "*"),
+    name=(3, BYTES, "~"),
+    op_type=(4, BYTES),
+    attribute=(5, BYTES, "*"),
+    doc_string=(6, BYTES, "~"),
+    domain=(7, BYTES),
+    metadata_props=(9, BYTES, "*-"),
+)
 ATTRIBUTE = message(
     "AttributeProto",
     name=(1, BYTES, "~"),

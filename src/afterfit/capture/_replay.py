@@ -75,6 +75,9 @@ class Replay:
         except model_refusals() as error:
             raise ArgumentError(f"the model in memory cannot answer on these rows: {error}") from error
         got = self._session.run(packed, names)
+        # As `predict` asks for it, and as the server asks for all of them at once.
+        apart = [output for output in self.outputs if self._session.answers_apart(output.name)]
+        alone = {output.name: self._session.run(packed, [output.name])[output.name] for output in apart}
         for output in self.outputs:
             known = expected[output.name]
             if len(output.shape) == 1 and known.ndim == 2 and known.shape[1] == 1:
@@ -83,13 +86,22 @@ class Replay:
             if output.name == "transformed" and output.type == "string":
                 expected[output.name] = _known_text(expected[output.name])
                 got[output.name] = _known_text(decoded_texts(got[output.name]))
-        comparison = compare(expected, got, self.outputs, self.tolerance)
-        if comparison.first is not None and self._ties is not None:
-            tied = self._ties.run(packed, ["tied"])["tied"]
-            comparison = compare(expected, got, self.outputs, self.tolerance, tied)
-        if comparison.first is not None:
-            raise self._parity_error(rows, packed, comparison, describe)
+                if output.name in alone:
+                    alone[output.name] = _known_text(decoded_texts(alone[output.name]))
+        for answers, outputs in ((alone, apart), (got, self.outputs)):
+            comparison = self._compare(packed, expected, answers, outputs)
+            if comparison.first is not None:
+                raise self._parity_error(rows, packed, comparison, describe)
         return Replayed(packed, expected, comparison)
+
+    def _compare(
+        self, packed: Packed, expected: Answers, answers: Answers, outputs: Sequence[Output]
+    ) -> Comparison:
+        comparison = compare(expected, answers, outputs, self.tolerance)
+        if comparison.first is None or self._ties is None:
+            return comparison
+        tied = self._ties.run(packed, ["tied"])["tied"]
+        return compare(expected, answers, outputs, self.tolerance, tied)
 
     def _parity_error(self, rows: Any, packed: Packed, comparison: Comparison, describe: Any) -> ParityError:
         difference = comparison.first

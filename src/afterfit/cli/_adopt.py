@@ -18,6 +18,7 @@ Examples:
   afterfit adopt model.joblib --scaler scaler.pkl --target-scaler y.pkl --rows sample.csv -o price.afit
   afterfit adopt model.json --weights model.weights.h5 --scaler scaler.pkl --rows sample.parquet -o net.afit
   afterfit adopt booster.ubj --rows sample.csv -o booster.afit
+  afterfit adopt model.onnx --rows sample.csv --target price -o model.afit
   afterfit adopt model.pkl --trust my_package --rows sample.csv -o model.afit"""
 )
 @click.argument("model", type=_FILE)
@@ -81,8 +82,8 @@ def adopt(
     """Save the model in the file MODEL, of another library, as a bundle, and prove that it answers the same.
 
     MODEL is a .joblib or .pkl of scikit-learn, a Keras .keras, .h5 or model.json, an XGBoost .json or .ubj, a LightGBM
-    .txt, or a CatBoost .cbm or .json. It is opened in a process of its own; a pickle may make nothing but the objects
-    that models of scikit-learn, NumPy, SciPy and pandas are made of.
+    .txt, a CatBoost .cbm or .json, or a bare .onnx. It is opened in a process of its own; a pickle may
+    make nothing but the objects that models of scikit-learn, NumPy, SciPy and pandas are made of.
     """
     from afterfit.capture import adopt as adopt_files
     from afterfit.cli._inspect import parity_in_words

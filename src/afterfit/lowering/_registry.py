@@ -38,6 +38,7 @@ _EXPORTS: dict[str, Callable[[Any], dict[str, bytes]]] = {}
 _ERRORS: set[str] = set()
 _FAMILIES = {
     "afterfit": "afterfit.lowering.arrays._lower",
+    "afterfit.lowering.onnx": "afterfit.lowering.onnx",
     "sklearn": "afterfit.lowering.sklearn",
     "xgboost": "afterfit.lowering.xgboost",
     "lightgbm": "afterfit.lowering.lightgbm",
@@ -45,8 +46,8 @@ _FAMILIES = {
     "keras": "afterfit.lowering.keras",
     "torch": "afterfit.lowering.torch",
 }
-"""Root package of an estimator's class to the package of ours that registers its lowerings. The name comes
-from a live object in memory, never from a file."""
+"""Root package of an estimator's class, or its whole package, to the package of ours that registers its lowerings. The
+name comes from a live object in memory, never from a file."""
 
 _SUBCLASSED: set[str] = set()
 """Classes whose subclasses are lowered as they are, since what a subclass answers is read from the object itself."""
@@ -238,6 +239,7 @@ def _names_of(estimator: object) -> list[str]:
 
 
 def _import_family(name: str) -> None:
-    family = _FAMILIES.get(name.partition(".")[0])
+    known = (name, name.rpartition(".")[0], name.partition(".")[0])
+    family = next((_FAMILIES[part] for part in known if part in _FAMILIES), None)
     if family is not None:
         importlib.import_module(family)

@@ -55,6 +55,13 @@ class Model:
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle
         self._session = GraphSession(bundle.graph, threads, analyzed=bundle.schema.analyzed)
+        self._packer = TablePacker(bundle.schema)
+        self._entry_points = bundle.manifest.entry_points
+        self._text_tables = frozenset(
+            output.name
+            for output in bundle.schema.outputs
+            if output.name == "transformed" and output.type == "string"
+        )
 
     @property
     def name(self) -> str:
@@ -100,10 +107,6 @@ class Model:
         """The decoder of rows given as JSON or as dicts, made for this schema."""
         return RowDecoder(self.schema)
 
-    @cached_property
-    def _packer(self) -> TablePacker:
-        return TablePacker(self.schema)
-
     def predict(self, X: Any) -> NDArray[Any]:
         """The answers: labels `[N]` of a classifier, float64 `[N]` or `[N, ...]` of a regressor."""
         return self._answer("predict", X)
@@ -133,7 +136,7 @@ class Model:
         worst = 0.0
         for output in self.schema.outputs:
             expected = [row.output[output.name] for row in golden]
-            if self._is_text_table(output.name):
+            if output.name in self._text_tables:
                 failures += _different_values(output.name, expected, decoded_texts(got[output.name]))
             elif _is_exact(output):
                 failures += _different_values(output.name, expected, got[output.name])
@@ -146,18 +149,14 @@ class Model:
         return Report(len(golden), tuple(failures), worst, self.report.tolerance)
 
     def _answer(self, method: str, X: Any) -> NDArray[Any]:
-        output = self.manifest.entry_points.get(method)
+        output = self._entry_points.get(method)
         if output is None:
-            methods = ", ".join(sorted(self.manifest.entry_points))
+            methods = ", ".join(sorted(self._entry_points))
             raise ArgumentError(f"{self.name} has no {method}; this model offers {methods}")
-        plain = not isinstance(X, list) or is_arrays(X) or any(isinstance(row, str) for row in X)
-        packed = self._packer.pack(X) if plain else self.decoder.decode_rows(X)
-        answer = self._session.run(packed, [output])[output]
-        return decoded_texts(answer) if self._is_text_table(output) else answer
-
-    def _is_text_table(self, output: str) -> bool:
-        described = self.schema.output(output)
-        return described is not None and described.name == "transformed" and described.type == "string"
+        rows = isinstance(X, list) and not is_arrays(X) and not any(isinstance(row, str) for row in X)
+        packed = self.decoder.decode_rows(X) if rows else self._packer.pack(X)
+        answer = self._session.run(packed, (output,))[output]
+        return decoded_texts(answer) if output in self._text_tables else answer
 
     def __repr__(self) -> str:
         return f"<afterfit.Model {self.name} {self.version} ({self.task}, {self.manifest.framework.model})>"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from afterfit.errors import ArgumentError, CellError, SchemaError
+from afterfit.schema._array_rules import ArrayRules
 from afterfit.schema._columns import from_numpy, from_values
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
@@ -54,7 +54,7 @@ class TablePacker:
             for column in schema.columns
             if column.input is not None and column.shape is not None
         }
-        self._array = None if self._tensors else _ArrayRules.of(self._rules, self._order)
+        self._array = None if self._tensors else ArrayRules.of(self._rules, self._order)
 
     def pack(self, X: object) -> Packed:
         """As `pack_table` does it."""
@@ -107,56 +107,6 @@ class TablePacker:
             errors.sort(key=lambda item: item[:2])
             raise SchemaError([item[2] for item in errors[:MAX_ERRORS]], truncated=len(errors) > MAX_ERRORS)
         return packed
-
-
-@dataclass(frozen=True, slots=True)
-class _ArrayRules:
-    """What an array of numbers must hold to be packed as it is, for a schema all of whose columns are open numbers.
-
-    `width`: of the array. `taken`: its columns that the model reads, in their order. The others, one for each column
-    read: bounds, whether NaN and whether only whole numbers are accepted.
-    """
-
-    width: int
-    taken: NDArray[np.int64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    nullable: NDArray[np.bool_]
-    whole: NDArray[np.bool_]
-
-    @staticmethod
-    def of(rules: dict[str, list[Rule]], order: dict[str, int]) -> _ArrayRules | None:
-        numbers = rules.get("number", [])
-        kinds = {rule.column.type for rule in numbers}
-        if (
-            set(rules) != {"number"}
-            or not kinds <= {"float", "integer"}
-            or any(rule.closed for rule in numbers)
-        ):
-            return None
-        whole = np.array([rule.column.type == "integer" for rule in numbers])
-        # The last integer that float64 holds for sure is one below the limit: the limit may have been rounded to.
-        return _ArrayRules(
-            len(order),
-            np.array([order[rule.column.name] for rule in numbers]),
-            np.array([rule.low for rule in numbers], dtype=np.float64) + whole,
-            np.array([rule.high for rule in numbers], dtype=np.float64) - whole,
-            np.array([rule.nullable for rule in numbers]),
-            whole,
-        )
-
-    def pack(self, X: NDArray[Any]) -> NDArray[np.float64] | None:
-        """The columns read, float64 `[N, a]`; None where some cell has to be looked at by itself."""
-        plain = X.dtype.kind in "fi" and X.dtype.itemsize in {4, 8}
-        if not plain or X.ndim != 2 or X.shape[1] != self.width:
-            return None
-        values = np.ascontiguousarray(X[:, self.taken], dtype=np.float64)
-        good = (values >= self.low) & (values <= self.high)
-        if self.whole.any():
-            good &= ~self.whole | (values == np.floor(values))
-        if not good.all() and not (good | (self.nullable & np.isnan(values))).all():
-            return None
-        return values
 
 
 def _placed(error: CellError, order: dict[str, int]) -> tuple[int, int, CellError]:

@@ -6,12 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import make_column_transformer
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestClassifier
+from sklearn.ensemble import (
+    ExtraTreesRegressor,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.tree import DecisionTreeRegressor
 
 from afterfit.errors import ForgottenPreprocessingError
 
@@ -76,6 +82,32 @@ def test_missing_values_that_the_trees_never_saw(raw, target, refusal, saved):
     assert saved(HistGradientBoostingRegressor(max_iter=8).fit(gaps, target), gaps).verify().ok
     whole = make_pipeline(SimpleImputer(strategy="median"), HistGradientBoostingRegressor(max_iter=8))
     assert saved(whole.fit(gaps, target), gaps).verify().ok
+
+
+@pytest.mark.parametrize("fill", ["mean", "median", "most frequent value", "number 0"])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: DecisionTreeRegressor(max_depth=5, random_state=0),
+        lambda: RandomForestRegressor(12, max_depth=5, random_state=0),
+        lambda: ExtraTreesRegressor(12, max_depth=5, random_state=0),
+        lambda: HistGradientBoostingRegressor(max_iter=2),
+    ],
+    ids=["tree", "forest", "extra trees", "histograms"],
+)
+def test_missing_values_that_were_filled_in_before_the_trees_counted(raw, target, refusal, saved, make, fill):
+    gaps = raw.astype(float)
+    gaps.loc[np.random.default_rng(2).random(len(raw)) < 0.05, "income"] = np.nan
+    strategy = {"most frequent value": "most_frequent", "number 0": "constant"}.get(fill, fill)
+    imputer = SimpleImputer(strategy=strategy, fill_value=0).fit(gaps)
+    filled = pd.DataFrame(imputer.transform(gaps), columns=list(raw))
+    error = refusal(make().fit(filled, target), gaps)
+    # The few bins of a histogram may not tell two fills apart.
+    named = f"the {fill} of" if not hasattr(make(), "max_bins") else "each column"
+    assert "counted the rows of X with" in error.evidence[0]
+    assert named in error.evidence[0]
+    assert "preprocess=imputer" in error.call
+    assert saved(make().fit(gaps, target), gaps).verify().ok
 
 
 @pytest.mark.parametrize("make", [OneHotEncoder, OrdinalEncoder], ids=["one-hot", "ordinal"])

@@ -11,6 +11,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, Normalizer, RobustScaler, StandardScaler
 
+from afterfit.capture._forgotten._filled import median_filled_in
 from afterfit.capture._forgotten._lattice import is_short, odd_step
 from afterfit.capture._forgotten._looks import look_findings
 
@@ -125,6 +126,24 @@ def test_values_filled_in_with_the_mean(raw, rows):
     (evidence,) = looks(rows, filled)
     assert "recurs 34 times in 'height'" in evidence
     assert looks(rows, filled[100:200])
+
+
+def test_values_filled_in_with_the_median(raw, rows):
+    gaps = raw.astype(float)
+    gaps.loc[np.arange(0, len(raw), 9), "income"] = np.nan
+    filled = pd.DataFrame(SimpleImputer(strategy="median").fit_transform(gaps), columns=list(raw))
+    median = float(gaps["income"].median())
+    (evidence,) = looks(rows, filled)
+    assert f"{median!r} recurs" in evidence
+    assert "it is the median of the others" in evidence
+    assert looks(rows, filled.drop(columns="income")) == []
+    assert looks(rows, filled.assign(income=filled["income"].replace(median, median * 3))) == []
+    assert looks(rows, filled.assign(income=filled["income"] - median)) == []
+
+
+def test_years_of_school_are_no_filled_in_values():
+    years = np.repeat([6, 8, 9, 10, 11, 12, 13, 14, 16, 18, 20.0], [3, 8, 7, 9, 8, 60, 14, 9, 7, 3, 2])
+    assert median_filled_in(years) is None
 
 
 def test_grids():

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -43,6 +44,15 @@ def test_classifiers(name: str, options: Any, data: Any, agrees: Any):
     model = lightgbm.LGBMClassifier(**{**COMMON, **options}).fit(rows.X, labels)
     saved = agrees(model, rows.X, rows.rows)
     assert saved.classes.tolist() == model.classes_.tolist()
+
+
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic"])
+@pytest.mark.parametrize("options", [{}, {"boosting_type": "rf", "subsample": 0.6, "subsample_freq": 1}])
+@pytest.mark.parametrize("name", ["breast_cancer", "wine"])
+def test_calibrated_by_its_scores(name: str, options: Any, method: str, data: Any, agrees: Any):
+    rows = data(name, missing=True, categorical=False, size=80)
+    part = lightgbm.LGBMClassifier(**{**COMMON, **options})
+    agrees(CalibratedClassifierCV(part, method=method, cv=2).fit(rows.X, rows.y), rows.X, rows.rows)
 
 
 def test_kinds_of_columns(kind: Any, data: Any, agrees: Any):

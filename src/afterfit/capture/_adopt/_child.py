@@ -32,6 +32,7 @@ _LIBRARIES = {
     "keras json": ("keras", "h5py"),
     "hdf5": ("keras", "h5py"),
     "lightgbm": ("lightgbm",),
+    "onnx": ("onnx", "onnxruntime"),
     "xgboost": ("xgboost",),
 }
 """What is imported before reading is guarded: importing loads libraries and may write settings."""

@@ -50,10 +50,11 @@ def adopt(
     """Save a model that lies in files as a bundle, proved as `afterfit.save` proves one.
 
     `model`: a file of joblib or pickle, `.keras`, Keras `.h5` or `model.json` with its `weights`, XGBoost `.json` or
-    `.ubj`, LightGBM `.txt`, CatBoost `.cbm` or `.json`. `rows`: a file of raw rows (CSV, Parquet, Arrow, JSON lines),
-    as users will send them; `target`: the column of it that holds the targets. `preprocess`: the files of the fitted
-    transformers that were applied before the model, in their order; `postprocess`: that of the target scaler.
-    `time_limit`: seconds; `memory_limit`: bytes of address space. `note`: called with each thing worth knowing.
+    `.ubj`, LightGBM `.txt`, CatBoost `.cbm` or `.json`, ONNX `.onnx`. `rows`: a file of raw rows (CSV, Parquet,
+    Arrow, JSON lines), as users will send them; `target`: the column of it that holds the targets. `preprocess`: the
+    files of the fitted transformers that were applied before the model, in their order; `postprocess`: that of the
+    target scaler. `time_limit`: seconds; `memory_limit`: bytes of address space. `note`: called with each thing worth
+    knowing.
 
     The files are opened in a process of their own, which this one gives nothing but paths and takes nothing from but
     the bundle. Pickles are read through an allow-list: the estimators of scikit-learn and the objects they are made of,

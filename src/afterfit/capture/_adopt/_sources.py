@@ -52,7 +52,7 @@ def kind_of_file(path: Path) -> Kind:
     if kind is None:
         raise ArgumentError(
             f"{path.name} is of no kind that can be adopted: .joblib, .pkl, .keras, Keras .json with .h5 weights, "
-            "XGBoost .json or .ubj, LightGBM .txt, CatBoost .cbm or .json"
+            "XGBoost .json or .ubj, LightGBM .txt, CatBoost .cbm or .json, .onnx"
         )
     return kind
 
@@ -87,7 +87,7 @@ def load_object(path: Path, weights: Path | None, allowed: AllowList) -> tuple[A
     if kind in {"keras", "keras json", "hdf5"}:
         return _keras.load_network(path, weights, kind), set()
     if kind == "onnx":
-        raise ArgumentError(
-            f"{path.name} is a bare ONNX graph, which is not adopted yet: adopt the model it was exported from"
-        )
+        from afterfit.lowering.onnx._model import OnnxGraph
+
+        return OnnxGraph(path.read_bytes(), path.name), set()
     return _boosters.load_booster(path, kind), set()

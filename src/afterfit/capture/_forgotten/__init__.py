@@ -25,6 +25,7 @@ from afterfit.capture._forgotten._missing import missing_findings
 from afterfit.capture._forgotten._rows import read_rows
 from afterfit.capture._forgotten._saturation import saturation_findings
 from afterfit.capture._forgotten._score import Answers, score_findings
+from afterfit.capture._forgotten._tree_counts import tree_count_findings
 from afterfit.capture._frames import row_count, take
 from afterfit.capture._probes import missing_probes, refused
 from afterfit.lowering import Classification, Regression
@@ -96,7 +97,8 @@ def value_findings(
     """All findings about values: learned ones, missing ones, the looks of `X`, the score."""
     rows = read_rows(lowered, packed)
     found = learned_findings(lowered.context, rows) + look_findings(rows)
-    found += missing_findings(lowered.context, rows) + saturation_findings(reference, lowered, packed, y)
+    found += missing_findings(lowered.context, rows) or tree_count_findings(lowered.context, rows)
+    found += saturation_findings(reference, lowered, packed, y)
     answers = _answers(reference, lowered, frame, y)
     return found if answers is None else found + score_findings(reference, answers, rows)
 

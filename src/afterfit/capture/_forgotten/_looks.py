@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from afterfit.capture._forgotten._filled import filled_with_median
 from afterfit.capture._forgotten._findings import Finding
 from afterfit.capture._forgotten._lattice import is_short, odd_step, odd_value
 from afterfit.capture._forgotten._one_hot import one_hot_findings
@@ -33,7 +34,7 @@ def look_findings(rows: Rows) -> list[Finding]:
         return []
     judged = [column for column in rows.columns if not column.boolean and _is_measured(column)]
     scaled = _scaled(judged)
-    return scaled + one_hot_findings(rows) + _filled(judged) + _codes(judged)
+    return scaled + one_hot_findings(rows) + (_filled(judged) or filled_with_median(judged)) + _codes(judged)
 
 
 def _is_measured(column: NumberColumn) -> bool:

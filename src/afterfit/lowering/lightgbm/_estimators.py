@@ -37,24 +37,30 @@ _EXPONENTIAL = ("gamma", "poisson", "tweedie")
 @lowers("lightgbm.basic.Booster")
 def lower_booster(estimator: Any, X: Table, context: Context) -> Regression:
     """What `Booster.predict` returns: probabilities or values, by the objective."""
-    return _regression(*_respond(estimator, estimator, X, context))
+    values, _, outputs = _respond(estimator, estimator, X, context)
+    return _regression(values, outputs)
 
 
 @lowers(*_REGRESSORS)
 def lower_regressor(estimator: Any, X: Table, context: Context) -> Regression:
     """What the objective makes of the sums, with the trees up to the best iteration."""
-    return _regression(*_respond(estimator, estimator.booster_, X, context))
+    values, _, outputs = _respond(estimator, estimator.booster_, X, context)
+    return _regression(values, outputs)
 
 
 @lowers(*_CLASSIFIERS)
 def lower_classifier(estimator: Any, X: Table, context: Context) -> Classification | Regression:
-    """The most probable class; raw scores, as `predict` returns them, where the objective is a function."""
-    values, outputs = _respond(estimator, estimator.booster_, X, context)
+    """The most probable class; raw scores, as `predict` returns them, where the objective is a function.
+
+    The scores are `decision_function`, which LightGBM has since 4.7, and estimators around it ask for.
+    """
+    values, scores, outputs = _respond(estimator, estimator.booster_, X, context)
     if callable(estimator.objective):
         return _regression(values, outputs)
     probabilities = binary(values) if outputs == 1 else values
     index = op.arg_max(probabilities, axis=1, keepdims=False)
-    return Classification(np.asarray(estimator.classes_), index, probabilities)
+    scores = op.reshape(scores, constant([-1], np.int64)) if outputs == 1 else scores
+    return Classification(np.asarray(estimator.classes_), index, probabilities, scores)
 
 
 @exports("lightgbm.basic.Booster")
@@ -75,16 +81,17 @@ def _regression(values: Var, outputs: int) -> Regression:
     return Regression(values, outputs)
 
 
-def _respond(estimator: Any, booster: Any, X: Table, context: Context) -> tuple[Var, int]:
-    """The answers float64 `[N, outputs]`, and `outputs`."""
+def _respond(estimator: Any, booster: Any, X: Table, context: Context) -> tuple[Var, Var, int]:
+    """The answers float64 `[N, outputs]`, the scores that they are made of `[N, outputs]`, and `outputs`."""
     categories = _categories(estimator, booster, X, context)
     text = read_text(
         booster.model_to_string(), {position: len(values) for position, values in categories.items()}
     )
-    scores = _scores(estimator, text, categories, X, context)
+    scores = said = _scores(estimator, text, categories, X, context)
     if text.averaged:
-        scores = op.div(scores, constant(float(_trees(estimator, text, context).count // text.outputs)))
-    return _transform(estimator, text.objective, scores, context), text.outputs
+        # Raw scores are sums, in a forest too.
+        said = op.div(scores, constant(float(_trees(estimator, text, context).count // text.outputs)))
+    return _transform(estimator, text.objective, said, context), scores, text.outputs
 
 
 def _categories(estimator: Any, booster: Any, X: Table, context: Context) -> dict[int, list[Any]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 _WAY_OUT = "Scale the columns, or use a smaller C, and fit again"
 _SMALLEST_PAIRWISE = 1e-7
 _ITERATIONS = 100
+_FIRST = 3
 _GROUP = 10
 _TOLERANCE = 0.005
 
@@ -159,29 +162,87 @@ def _coupled(estimator: Any, decisions: Var, pairs: Sequence[tuple[int, int]], c
         op.gather(either, constant(order, np.int64), axis=1), constant([-1, count, count], np.int64)
     )
     lost = op.transpose(won, perm=[0, 2, 1])
-    diagonal = op.unsqueeze(
-        op.reduce_sum(op.mul(lost, lost), constant([2], np.int64), keepdims=False), _axis(2)
-    )
-    matrix = op.sub(op.mul(diagonal, constant(np.eye(count))), op.mul(won, lost))
-    return _iterate(matrix, op.add(zero, constant(np.full((1, count), 1 / count))), count)
+    diagonal = op.reduce_sum(op.mul(lost, lost), constant([2], np.int64), keepdims=False)
+    matrix = op.sub(op.mul(op.unsqueeze(diagonal, _axis(2)), constant(np.eye(count))), op.mul(won, lost))
+    start = op.add(zero, constant(np.full((1, count), 1 / count)))
+    return _iterate(_Coupling.of(matrix, diagonal, count), start)
 
 
-def _iterate(matrix: Var, start: Var, count: int) -> Var:
-    """Gauss-Seidel steps from `start` `[N, count]`, each row until it has converged, as libsvm does it.
+@dataclass(frozen=True, slots=True)
+class _Coupling:
+    """The quadratic form `matrix` `[N, k, k]` whose least value on the simplex is sought, coordinate by coordinate.
 
-    In groups of steps, since a group in which nothing is left to do costs no more than a single step; most rows
-    converge within the first.
+    `steps`: for each coordinate what a step of 1 adds to products and estimate `[N, 2k]`, and its diagonal `[N, 1]`.
     """
 
-    def advance(estimate: Var, going: Var) -> tuple[Var, ...]:
-        return _advance(matrix, estimate, going, count)
+    matrix: Var
+    steps: tuple[tuple[Var, Var], ...]
+    count: int
+
+    @staticmethod
+    def of(matrix: Var, diagonal: Var, count: int) -> _Coupling:
+        rows = op.concat([op.shape(diagonal, start=0, end=1), constant([count, count], np.int64)], axis=0)
+        gains = op.concat([matrix, op.expand(constant(np.eye(count)), rows)], axis=2)
+        parts = op.split(gains, axis=1, num_outputs=count)
+        own = op.split(diagonal, axis=1, num_outputs=count)
+        steps = [(op.squeeze(part, _axis(1)), value) for part, value in zip(parts, own, strict=True)]
+        return _Coupling(matrix, tuple(steps), count)
+
+    def advance(self, estimate: Var, going: Var) -> tuple[Var, Var]:
+        """One round of the rows of bool `[N, 1]` that are `going`: the estimate `[N, k]` after it, and which go on.
+
+        libsvm divides by the sum after each coordinate; here the sum is carried along, and divided by at the end.
+        """
+        products = op.squeeze(op.matmul(self.matrix, op.unsqueeze(estimate, _axis(2))), _axis(2))
+        form = op.reduce_sum(op.mul(estimate, products), constant([1], np.int64))
+        error = op.reduce_max(op.abs(op.sub(products, form)), constant([1], np.int64))
+        going = op.and_(going, op.greater_or_equal(error, constant(_TOLERANCE / self.count)))
+        state = op.concat([products, estimate], axis=1)
+        total, wanted = constant([[1.0]]), form
+        for t, (gain, own) in enumerate(self.steps):
+            product = op.gather(state, _axis(t), axis=1)
+            change = op.div(op.sub(wanted, product), own)
+            state = op.add(state, op.mul(change, gain))
+            total = op.add(total, change)
+            if t + 1 < self.count:
+                wanted = op.add(wanted, op.div(op.mul(change, product), total))
+        moved = op.gather(state, constant(np.arange(self.count, 2 * self.count), np.int64), axis=1)
+        moved = op.div(moved, total)
+        return op.where(going, moved, estimate), going
+
+
+def _iterate(coupling: _Coupling, start: Var) -> Var:
+    """Gauss-Seidel rounds from `start` `[N, count]`, each row until it has converged, as libsvm does it.
+
+    Most rows converge within the first rounds, which stand one in another. The others run in groups, since a group
+    in which nothing is left to do costs no more than a single round.
+    """
 
     def group(estimate: Var, going: Var) -> tuple[Var, ...]:
-        return _repeat_while_going(advance, estimate, going, count, _GROUP)
+        return _repeat_while_going(coupling.advance, estimate, going, coupling.count, _GROUP)
+
+    def rest(estimate: Var, going: Var) -> tuple[Var, ...]:
+        groups = -(-(max(_ITERATIONS, coupling.count) - _FIRST) // _GROUP)
+        return _repeat_while_going(group, estimate, going, coupling.count, groups)
+
+    def go_on(estimate: Var, going: Var, nested: int) -> tuple[Var, ...]:
+        change = rest if nested == 0 else partial(one_more, nested=nested)
+        return op.if_(
+            _some(going),
+            then_branch=lambda: change(estimate, going),
+            else_branch=lambda: (op.identity(estimate), op.identity(going)),
+        )
+
+    def one_more(estimate: Var, going: Var, nested: int) -> tuple[Var, ...]:
+        return go_on(*coupling.advance(estimate, going), nested - 1)
 
     first = op.gather(start, constant([0], np.int64), axis=1)
-    groups = -(-max(_ITERATIONS, count) // _GROUP)
-    return _repeat_while_going(group, start, op.cast(first, to=np.bool_), count, groups)[0]
+    estimate, _ = one_more(start, op.cast(first, to=np.bool_), _FIRST)
+    return op.reshape(estimate, constant([-1, coupling.count], np.int64))
+
+
+def _some(going: Var) -> Var:
+    return op.cast(op.reduce_max(op.cast(going, to=np.int64), keepdims=False), to=np.bool_)
 
 
 def _repeat_while_going(
@@ -192,9 +253,8 @@ def _repeat_while_going(
 
     def step(unused: Var, estimate: Var, going: Var, _: Var) -> list[Var]:
         estimate, going = op.reshape(estimate, shapes[0]), op.reshape(going, shapes[1])
-        some = op.cast(op.reduce_max(op.cast(going, to=np.int64), keepdims=False), to=np.bool_)
         changed = op.if_(
-            some,
+            _some(going),
             then_branch=lambda: change(estimate, going),
             else_branch=lambda: (op.identity(estimate), op.identity(going)),
         )
@@ -207,29 +267,6 @@ def _repeat_while_going(
         warnings.filterwarnings("ignore", message="Output type for variable arg")
         _, estimate, going = op.scan(states, body=step, num_scan_inputs=1)
     return op.reshape(estimate, shapes[0]), op.reshape(going, shapes[1])
-
-
-def _advance(matrix: Var, estimate: Var, going: Var, count: int) -> tuple[Var, Var]:
-    """One step of the rows that are `going`: the estimate after it, and which rows go on."""
-    product = op.reduce_sum(
-        op.mul(matrix, op.unsqueeze(estimate, _axis(1))), constant([2], np.int64), keepdims=False
-    )
-    form = op.reduce_sum(op.mul(estimate, product), constant([1], np.int64))
-    error = op.reduce_max(op.abs(op.sub(product, form)), constant([1], np.int64))
-    going = op.and_(going, op.greater_or_equal(error, constant(_TOLERANCE / count)))
-    moved = estimate
-    for t in range(count):
-        row = op.gather(matrix, constant(t, np.int64), axis=1)
-        own = op.gather(row, constant([t], np.int64), axis=1)
-        current = op.gather(product, constant([t], np.int64), axis=1)
-        change = op.div(op.sub(form, current), own)
-        grown = op.add(constant(1.0), change)
-        unit = constant(np.eye(count)[t : t + 1])
-        moved = op.div(op.add(moved, op.mul(change, unit)), grown)
-        added = op.mul(change, op.add(op.mul(change, own), op.mul(constant(2.0), current)))
-        form = op.div(op.div(op.add(form, added), grown), grown)
-        product = op.div(op.add(product, op.mul(change, row)), grown)
-    return op.where(going, moved, estimate), going
 
 
 def _axis(number: int) -> Var:

@@ -8,9 +8,9 @@ import numpy as np
 import spox
 import spox.opset.ai.onnx.v21 as op
 
+from afterfit.lowering._onnx_graph import fit_format, last_operator, table_sizes, unknown_operators
 from afterfit.lowering._table import Block, Regression, Table, constant
 from afterfit.lowering.torch._arguments import bind
-from afterfit.lowering.torch._graph import fit_format, last_operator, table_sizes, unknown_operators
 from afterfit.schema import Bounds
 
 if TYPE_CHECKING:

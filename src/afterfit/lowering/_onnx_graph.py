@@ -1,4 +1,4 @@
-"""From the graph that torch exports to one that bundles may hold."""
+"""From a graph that others made to one that bundles may hold."""
 
 from __future__ import annotations
 
