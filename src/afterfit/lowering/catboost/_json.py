@@ -134,7 +134,7 @@ def read_trees(dump: Dump, places: dict[int, int], statistics: int) -> tuple[Tre
 
 def _splits(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if "splits" in tree:
-        yield from tree["splits"]
+        yield from tree["splits"] or ()
         return
     pending = [tree]
     while pending:
@@ -159,10 +159,11 @@ class _Nodes:
 
     def oblivious(self, tree: dict[str, Any]) -> NDArray[np.float64]:
         """Add a tree whose levels ask one question each; bit `i` of a leaf's number answers question `i`."""
-        depth = len(tree["splits"])
+        splits = tree["splits"] or ()
+        depth = len(splits)
         values = np.array(tree["leaf_values"], dtype=np.float64).reshape(1 << depth, -1)
         counts = np.array(tree.get("leaf_weights") or [0.0] * (1 << depth), dtype=np.float64)
-        for level, split in enumerate(tree["splits"]):
+        for level, split in enumerate(splits):
             below = (1 << (level + 1)) - 1
             places = range(1 << level)
             self.splits += [split] * len(places)

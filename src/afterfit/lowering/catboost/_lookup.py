@@ -12,7 +12,7 @@ import spox.opset.ai.onnx.ml.v5 as ml
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import constant
-from afterfit.lowering._tree_ensemble import round_thresholds_from_float32
+from afterfit.lowering._tree_ensemble import note_thresholds_of, round_thresholds_from_float32
 from afterfit.lowering.catboost._hashes import find_combinations
 from afterfit.schema._types import FLOAT_EXACT
 
@@ -115,8 +115,9 @@ class StatisticColumns:
         borders = round_thresholds_from_float32(np.array([border for _, border in self._borders]))
         table = self._X.select(columns)
         numbers = self._context.numbers(self._estimator, table)
-        for position in range(len(borders)):
-            self._context.note_thresholds(numbers, table, position, borders[[position]])
+        for column in dict.fromkeys(columns):
+            told = [border for one, border in zip(columns, borders, strict=True) if one == column]
+            note_thresholds_of(self._context, numbers, table, columns.index(column), np.array(told))
         above = op.greater(numbers, constant(borders))
         missing = np.array([feature in self._dump.missing_goes_right for feature, _ in self._borders])
         if not missing.any():
