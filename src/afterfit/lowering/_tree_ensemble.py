@@ -34,6 +34,8 @@ _NODES_PER_PART = 60_000
 _MOST_PARTS = 12
 _GATHERED_PER_ROW = 2_048
 _THRESHOLDS_KEPT = 16
+_LARGEST_FLOAT32 = 3.4e38
+"""Just below it."""
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def sum_leaf_rows(x: Var, width: int, trees: Trees, values: NDArray[np.float64])
 
 def note_thresholds(context: Context, matrix: Var, X: Table, trees: Trees) -> None:
     """Tell `context` where the trees decide: a spread of at most 16 thresholds for each column of `X`."""
-    inner = ~trees.is_leaf & np.isfinite(trees.threshold) & (trees.category_set < 0)
+    inner = ~trees.is_leaf & (trees.category_set < 0)
     feature, threshold = trees.feature[inner], trees.threshold[inner]
     if len(feature) == 0:
         return
@@ -216,9 +218,19 @@ def note_thresholds(context: Context, matrix: Var, X: Table, trees: Trees) -> No
     feature, threshold = feature[order], threshold[order]
     used, begins = np.unique(feature, return_index=True)
     for position, values in zip(used.tolist(), np.split(threshold, begins[1:]), strict=True):
-        distinct = np.unique(values)
-        spread = np.linspace(0, len(distinct) - 1, min(len(distinct), _THRESHOLDS_KEPT))
-        context.note_thresholds(matrix, X, position, distinct[spread.round().astype(np.int64)])
+        note_thresholds_of(context, matrix, X, position, values)
+
+
+def note_thresholds_of(
+    context: Context, matrix: Var, X: Table, position: int, values: NDArray[np.float64]
+) -> None:
+    """Tell `context` that trees compare column `position` of `X` with `values`: a spread of at most 16 of them.
+
+    Where no number of float32 is beyond a threshold, it only tells missing values from all others.
+    """
+    distinct = np.unique(values[np.abs(values) < _LARGEST_FLOAT32])
+    spread = np.linspace(0, len(distinct) - 1, min(len(distinct), _THRESHOLDS_KEPT))
+    context.note_thresholds(matrix, X, position, distinct[spread.round().astype(np.int64)])
 
 
 def refuse_too_large(estimator: Any, nodes: int, context: Context) -> None:

@@ -11,15 +11,17 @@ from afterfit.lowering._links import binary, logistic, softmax
 from afterfit.lowering._registry import exports, lowers, raises
 from afterfit.lowering._table import Classification, Labels, Regression, Table, constant
 from afterfit.lowering._tree_ensemble import note_thresholds, refuse_too_large, sum_leaf_rows, sum_leaves
-from afterfit.lowering.catboost._categories import encode_hashes
+from afterfit.lowering.catboost._categories import Columns
 from afterfit.lowering.catboost._json import (
     NUMBER,
     ONE_HOT,
+    STATISTIC,
     Dump,
     read_json,
     read_trees,
     save_json,
 )
+from afterfit.lowering.catboost._statistics import ambiguous_types
 
 if TYPE_CHECKING:
     from spox import Var
@@ -101,26 +103,31 @@ def _raw(estimator: Any, X: Table, context: Context) -> tuple[Dump, Var]:
                 f"Fit it without {kind}_features",
             )
     dump = read_json(save_json(estimator))
-    others = {split["split_type"] for split in dump.splits()} - {NUMBER, ONE_HOT}
+    others = {split["split_type"] for split in dump.splits()} - {NUMBER, ONE_HOT, STATISTIC}
     if others:
         raise context.refuse(
+            estimator, f"it has splits of a kind that is not known: {', '.join(sorted(others))}"
+        )
+    ambiguous = ambiguous_types(dump.document) if dump.statistics else []
+    if ambiguous:
+        raise context.refuse(
             estimator,
-            "it replaces categories by statistics of the target (CTR), which its splits compare "
-            f"({', '.join(sorted(others))})",
-            "Fit it with one_hot_max_size of at least the number of categories of each column (up to 255), or encode "
-            "them with sklearn.preprocessing.TargetEncoder in a Pipeline",
+            f"it makes statistics of the type {', '.join(ambiguous)} with several sets of target borders, and its JSON "
+            "keeps one of them",
+            "Name each type once in simple_ctr, combinations_ctr and per_feature_ctr, with one TargetBorderCount",
         )
     if not dump.trees:
         raise context.refuse(estimator, "it has no trees", "Fit it with iterations of at least 1")
-    trees, values = read_trees(dump)
+    columns = Columns.of(estimator, dump, X, context)
+    trees, values = read_trees(dump, columns.places, columns.statistics)
     refuse_too_large(estimator, trees.nodes, context)
-    received = encode_hashes(estimator, dump, X, context)
-    matrix = context.numbers(estimator, received)
-    note_thresholds(context, matrix, received, trees)
+    matrix = context.numbers(estimator, columns.table)
+    note_thresholds(context, matrix, columns.table, trees)
+    width = columns.table.width
     if dump.outputs == 1:
-        sums = sum_leaves(matrix, X.width, trees, values[:, 0])
+        sums = sum_leaves(matrix, width, trees, values[:, 0])
     else:
-        sums = sum_leaf_rows(matrix, X.width, trees, values)
+        sums = sum_leaf_rows(matrix, width, trees, values)
     if dump.scale != 1.0:
         sums = op.mul(sums, constant(dump.scale))
     return dump, op.add(sums, constant(dump.bias))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from afterfit.lowering._tree_ensemble import Trees, no_categories, round_thresholds_from_float32
+from afterfit.lowering.catboost._statistics import Statistic, read_statistics, unsigned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-NUMBER, ONE_HOT = "FloatFeature", "OneHotFeature"
+NUMBER, ONE_HOT, STATISTIC = "FloatFeature", "OneHotFeature", "OnlineCtr"
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class Dump:
 
     `numbers`, `categoricals`: the column of each float and each categorical feature, by its index.
     `missing_goes_right`: the float features whose missing values are above every border.
-    `hashes`: the categories of each categorical feature that splits ask for.
+    `hashes`: the categories of each categorical feature that splits, or conditions of statistics, ask for, from 0 up
+    to 2**32. `statistics`: the statistics of categories that splits compare.
     """
 
     document: dict[str, Any]
@@ -37,6 +40,7 @@ class Dump:
     categoricals: dict[int, int]
     missing_goes_right: frozenset[int]
     hashes: dict[int, list[int]]
+    statistics: tuple[Statistic, ...]
 
     @property
     def outputs(self) -> int:
@@ -53,6 +57,12 @@ class Dump:
         """Every split of every tree."""
         for tree in self.trees:
             yield from _splits(tree)
+
+    def find_statistic(self, split: int) -> tuple[int, int]:
+        """The place of the statistic that a split compares, by the number of the split, and of its border."""
+        firsts = [statistic.first_split for statistic in self.statistics]
+        place = bisect_right(firsts, split) - 1
+        return place, split - firsts[place]
 
 
 def save_json(model: Any) -> bytes:
@@ -89,23 +99,33 @@ def read_json(content: bytes) -> Dump:
             if feature["nan_value_treatment"] == "AsTrue"
         ),
         hashes={index: [] for index in categoricals},
+        statistics=read_statistics(document),
     )
-    for split in dump.splits():
-        if split["split_type"] == ONE_HOT and split["value"] not in dump.hashes[split["cat_feature_index"]]:
-            dump.hashes[split["cat_feature_index"]].append(split["value"])
+    asked = [
+        (split["cat_feature_index"], unsigned(split["value"]))
+        for split in dump.splits()
+        if split["split_type"] == ONE_HOT
+    ]
+    asked += [match for statistic in dump.statistics for match in statistic.projection.matches]
+    for feature, found in asked:
+        if found not in dump.hashes[feature]:
+            dump.hashes[feature].append(found)
     return dump
 
 
-def read_trees(dump: Dump) -> tuple[Trees, NDArray[np.float64]]:
+def read_trees(dump: Dump, places: dict[int, int], statistics: int) -> tuple[Trees, NDArray[np.float64]]:
     """The trees, and the values of their leaves `[n, outputs]`.
 
+    They compare the columns of `X` at their `places`, and statistics in the columns from `statistics` on.
+
     Where CatBoost asks whether a value is over a border, these trees go left if it is at most that border; where it
-    asks for a category, the column holds its place in `hashes` and the trees go left where it is that one.
+    asks for a category, the column holds its place in `hashes` and the trees go left where it is that one. The column
+    of a statistic holds how many of its borders lie below it.
     """
     width = max((len(hashes) for hashes in dump.hashes.values()), default=0) + 1
     parts, values = [], []
     for tree in dump.trees:
-        nodes = _Nodes(dump, width)
+        nodes = _Nodes(dump, width, places, statistics)
         found = nodes.oblivious(tree) if "splits" in tree else nodes.asymmetric(tree)
         parts.append(nodes.trees())
         values.append(found)
@@ -114,7 +134,7 @@ def read_trees(dump: Dump) -> tuple[Trees, NDArray[np.float64]]:
 
 def _splits(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if "splits" in tree:
-        yield from tree["splits"]
+        yield from tree["splits"] or ()
         return
     pending = [tree]
     while pending:
@@ -127,9 +147,11 @@ def _splits(tree: dict[str, Any]) -> Iterator[dict[str, Any]]:
 class _Nodes:
     """The nodes of one tree as they are gathered, in CatBoost's directions: right where a split holds."""
 
-    def __init__(self, dump: Dump, width: int) -> None:
+    def __init__(self, dump: Dump, width: int, places: dict[int, int], statistics: int) -> None:
         self._dump = dump
         self._width = width
+        self._places = places
+        self._statistics = statistics
         self.splits: list[dict[str, Any] | None] = []
         self.left: list[int] = []
         self.right: list[int] = []
@@ -137,10 +159,11 @@ class _Nodes:
 
     def oblivious(self, tree: dict[str, Any]) -> NDArray[np.float64]:
         """Add a tree whose levels ask one question each; bit `i` of a leaf's number answers question `i`."""
-        depth = len(tree["splits"])
+        splits = tree["splits"] or ()
+        depth = len(splits)
         values = np.array(tree["leaf_values"], dtype=np.float64).reshape(1 << depth, -1)
         counts = np.array(tree.get("leaf_weights") or [0.0] * (1 << depth), dtype=np.float64)
-        for level, split in enumerate(tree["splits"]):
+        for level, split in enumerate(splits):
             below = (1 << (level + 1)) - 1
             places = range(1 << level)
             self.splits += [split] * len(places)
@@ -191,14 +214,19 @@ class _Nodes:
                 continue
             if split["split_type"] == NUMBER:
                 index = split["float_feature_index"]
-                feature[place] = self._dump.numbers[index]
+                feature[place] = self._places[self._dump.numbers[index]]
                 border[place] = split["border"]
                 missing_left[place] = index not in self._dump.missing_goes_right
                 continue
+            if split["split_type"] == STATISTIC:
+                column, passed = self._dump.find_statistic(split["split_index"])
+                feature[place] = self._statistics + column
+                border[place] = passed + 0.5
+                continue
             index = split["cat_feature_index"]
-            feature[place] = self._dump.categoricals[index]
+            feature[place] = self._places[self._dump.categoricals[index]]
             left[place], right[place] = right[place], left[place]
-            members.append((place, self._dump.hashes[index].index(split["value"])))
+            members.append((place, self._dump.hashes[index].index(unsigned(split["value"]))))
         sets = no_categories(count, self._width)
         if members:
             places, codes = np.array(members).T

@@ -1,0 +1,115 @@
+"""CatBoost's hashes: of categories, which it is asked for, and of combinations, which it folds from them."""
+
+from __future__ import annotations
+
+import json
+import math
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_FACTOR = 0x4906BA494954CB65
+_INVERSE = np.uint64(pow(_FACTOR, -1, 1 << 64))
+_MULTIPLIER = np.uint64(_FACTOR)
+MOST_COMBINATIONS = 1 << 25
+"""Hashes of combinations to look through for one projection, 8 bytes each and as much again to sort them."""
+
+
+def category_hashes(values: Sequence[Any]) -> NDArray[np.uint32]:
+    """The hash of each category, as CatBoost itself makes it of the value.
+
+    CatBoost writes the hashes of a pool's categories into the JSON of a model, without saying which value has
+    which. So it is given pools of those values whose number has a certain bit, and of those that have not.
+    Values that share a hash are asked one by one.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        ask = _Asker(Path(folder))
+        numbers = np.arange(len(values))
+        bits = max(1, math.ceil(math.log2(max(len(values), 2))))
+        place: dict[int, int] = {}
+        seen: dict[int, int] = {}
+        for bit in range(bits):
+            for wanted in (0, 1):
+                for found in ask([values[i] for i in numbers[(numbers >> bit & 1) == wanted]]):
+                    place[found] = place.get(found, 0) | wanted << bit
+                    seen[found] = seen.get(found, 0) + 1
+        known = {place[found]: found for found, times in seen.items() if times == bits}
+        return np.array(
+            [known[i] if i in known else ask([values[i]]).pop() for i in range(len(values))], dtype=np.uint32
+        )
+
+
+class _Asker:
+    """The set of hashes of some categories, from a model of one split that CatBoost saves with them."""
+
+    def __init__(self, folder: Path) -> None:
+        import catboost
+
+        self._pool = catboost.Pool
+        self._path = folder / "hashes.json"
+        split = {"split_type": "OneHotFeature", "cat_feature_index": 0, "value": 0, "split_index": 0}
+        feature = {"feature_id": "", "feature_index": 0, "flat_feature_index": 0, "values": [0]}
+        document = {
+            "features_info": {"categorical_features": [feature]},
+            "model_info": {},
+            "oblivious_trees": [{"leaf_values": [0.0, 0.0], "leaf_weights": [0, 0], "splits": [split]}],
+            "scale_and_bias": [1.0, [0.0]],
+        }
+        self._path.write_text(json.dumps(document), encoding="utf-8")
+        self._model = catboost.CatBoost().load_model(str(self._path), format="json")
+
+    def __call__(self, values: Sequence[Any]) -> set[int]:
+        if not values:
+            return set()
+        pool = self._pool([[value] for value in values], cat_features=[0])
+        self._model.save_model(str(self._path), format="json", pool=pool)
+        features = json.loads(self._path.read_bytes())["features_info"]
+        return {found["hash"] for found in features["cat_features_hash"]}
+
+
+def find_combinations(
+    hashes: Sequence[NDArray[np.uint32]], conditions: int, targets: NDArray[np.uint64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """Which combinations of categories and conditions have one of the hashes `targets` `[t]`.
+
+    `hashes`: those of each categorical feature, no two alike; `conditions`: how many booleans follow. Answers with
+    combinations `[m, features + conditions]`, positions in `hashes` and 0 or 1, and the place of each in `targets`
+    `[m]`; with None where there are too many to look through.
+
+    A hash is folded as `h = f * (h + f * part)` modulo 2**64, part by part, and `f` is odd: so it can be
+    unfolded too. Combinations of the first features are folded, the targets are unfolded by the rest, and both
+    meet.
+    """
+    sizes = [len(found) for found in hashes] + [2] * conditions
+    parts = [found.astype(np.int32).astype(np.int64).astype(np.uint64) for found in hashes]
+    parts += [np.array([0, 1], dtype=np.uint64)] * conditions
+    costs = [
+        math.prod(sizes[:meeting]) + len(targets) * math.prod(sizes[meeting:])
+        for meeting in range(1, len(hashes) + 1)
+    ]
+    meeting = 1 + int(np.argmin(costs))
+    if costs[meeting - 1] > MOST_COMBINATIONS:
+        return None
+    folded = np.zeros(1, dtype=np.uint64)
+    for part in parts[:meeting]:
+        folded = (_MULTIPLIER * (folded[:, np.newaxis] + _MULTIPLIER * part)).ravel()
+    unfolded = targets
+    for part in reversed(parts[meeting:]):
+        unfolded = (
+            _INVERSE * unfolded[np.newaxis] - _MULTIPLIER * part.reshape(-1, *[1] * unfolded.ndim)
+        ).reshape(len(part), *unfolded.shape)
+    order = np.argsort(folded, kind="stable")
+    first = np.searchsorted(folded[order], unfolded.ravel(), side="left")
+    times = np.searchsorted(folded[order], unfolded.ravel(), side="right") - first
+    met = np.repeat(np.arange(unfolded.size), times)
+    within = np.arange(len(met)) - np.repeat(np.cumsum(times) - times, times)
+    begun = np.unravel_index(order[np.repeat(first, times) + within], sizes[:meeting])
+    *ended, places = np.unravel_index(met, unfolded.shape)
+    return np.stack([*begun, *ended], axis=1).astype(np.int64), places.astype(np.int64)
