@@ -187,15 +187,9 @@ def edited(frame: Any, rows: Sequence[int], edits: Sequence[Edit]) -> Any:
 
 
 def _edit_pandas(copy: Any, by_column: dict[int, list[Edit]]) -> Any:
-    import pandas as pd
-
-    columns = [
-        _edit_series(copy.iloc[:, i], by_column[i]) if i in by_column else copy.iloc[:, i]
-        for i in range(copy.shape[1])
-    ]
-    result = pd.concat(columns, axis=1)
-    result.columns = copy.columns
-    return result
+    for position, edits in by_column.items():
+        copy.isetitem(position, _edit_series(copy.iloc[:, position], edits))
+    return copy
 
 
 def _edit_series(series: Any, edits: list[Edit]) -> Any:
