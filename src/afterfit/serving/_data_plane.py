@@ -136,8 +136,7 @@ class ServedModel:
         """Tell who asks, where callers are told apart. Raises LimitExceededError for more rows than they may send."""
         caller = CALLER.get()
         if caller is not None:
-            caller.take(row_count(packed))
-            caller.look(self._identity, packed)
+            caller.take(self._identity, packed, row_count(packed))
 
     def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
         """Line packed rows up for the next run; `decoding` seconds went into them.
