@@ -248,6 +248,15 @@ class Context:
             raise self.refuse(estimator, "it receives no columns", "Select at least one column")
         return parts[0] if len(parts) == 1 else op.concat(parts, axis=1)
 
+    def readable_block(self, estimator: object, X: Table) -> Block:
+        """The first block of `X` that a graph can hold; refuses by the columns' names where there is none."""
+        found = next((block for block in X.blocks if block.refusal is None and block.width), None)
+        if found is not None:
+            return found
+        for block in X.blocks:
+            self._note_block(estimator, block)
+        raise self.refuse(estimator, "it receives no columns", "Select at least one column")
+
     def read_block(self, estimator: object, block: Block) -> Var:
         """The tensor of a block, noting which raw columns the model reads."""
         self._note_block(estimator, block)

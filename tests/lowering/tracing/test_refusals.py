@@ -209,3 +209,15 @@ def test_integers_beyond_the_exact_range_of_floats_are_refused(tmp_path: Path):
     transformer = FunctionTransformer(lambda X: X % 7).fit(rows)
     with pytest.raises(afterfit.UnsupportedModelError, match=r"beyond 2\*\*53"):
         afterfit.save(transformer, tmp_path / "model.afit", X=rows)
+
+
+def month(frame: Any) -> Any:
+    return frame.apply(lambda column: column.dt.month)
+
+
+def test_a_column_that_no_graph_holds_is_refused_by_its_name(tmp_path: Path):
+    frame = pd.DataFrame({"when": pd.date_range("2024-01-01", periods=40)})
+    with pytest.raises(
+        afterfit.UnsupportedModelError, match="it reads the column 'when', which holds datetimes"
+    ):
+        afterfit.save(FunctionTransformer(month).fit(frame), tmp_path / "m.afit", X=frame)

@@ -68,13 +68,10 @@ def lower_dummy_regressor(estimator: Any, X: Table, context: Context) -> Regress
 
 def _count_rows(estimator: Any, X: Table, context: Context) -> Var:
     """The number of rows, int64 `[1]`: the one thing that a dummy needs to know, read off the first column."""
-    for block in X.blocks:
-        if block.refusal is not None or block.width == 0:
-            continue
-        if isinstance(block.source, OneHot):
-            return op.shape(context.read_index(estimator, block.select([0]), block.source))
-        return op.shape(context.read_block(estimator, block.select([0])), start=0, end=1)
-    raise context.refuse(estimator, "it receives no columns", "Select at least one column")
+    block = context.readable_block(estimator, X)
+    if isinstance(block.source, OneHot):
+        return op.shape(context.read_index(estimator, block.select([0]), block.source))
+    return op.shape(context.read_block(estimator, block.select([0])), start=0, end=1)
 
 
 def _repeat(row: Any, rows: Var) -> Var:

@@ -81,9 +81,6 @@ def total(terms: Sequence[Var]) -> Var:
 
 def repeated(value: Any, X: Table, context: Context, estimator: Any) -> Var:
     """The float64 `value` `[...]` for every row: `[N, ...]`."""
-    block = next((block for block in X.blocks if block.refusal is None), None)
-    if block is None:
-        raise context.refuse(estimator, "it receives no columns", "Select at least one column")
-    rows = op.shape(context.read_block(estimator, block), start=0, end=1)
+    rows = op.shape(context.read_block(estimator, context.readable_block(estimator, X)), start=0, end=1)
     shape = op.concat([rows, constant(np.shape(value), np.int64)], axis=0) if np.ndim(value) else rows
     return op.expand(constant(value), shape)

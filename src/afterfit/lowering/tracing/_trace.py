@@ -211,9 +211,7 @@ def _run(code: Code, X: Table, context: Context, sample: Any, read: Any, *, gaps
 
 
 def _run_once(code: Code, X: Table, context: Context, sample: Any, read: Any, *, gaps: bool) -> Any:
-    block = next((block for block in X.blocks if block.refusal is None), None)
-    if block is None:
-        raise StopError("it receives no columns", "Select at least one column")
+    block = context.readable_block(code.estimator, X)
     notes: list[None] = []
     trace = Trace(op.shape(block.var, start=0, end=1), lambda: notes.append(None))
     argument = Argument(trace, code.estimator, X, context, gaps=gaps)
