@@ -50,8 +50,7 @@ def measure(gate, headers, calls):
         gate.admit(scope, route)
         caller = CALLER.get()
         if caller is not None:
-            caller.take(1)
-            caller.look("flights@1", ROWS[number % 16])
+            caller.take("flights@1", ROWS[number % 16], 1)
         gate.leave(scope)
     return (process_time() - started) / calls
 

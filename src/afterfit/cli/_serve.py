@@ -114,7 +114,7 @@ Examples:
     default=65.0,
     show_default="65",
     metavar="SECONDS",
-    help="Close connections that stay idle, or send a request, for longer.",
+    help="Close connections that take longer for a request, idle longer, or read no answer for longer.",
 )
 @click.option(
     "--access-log",

@@ -12,12 +12,11 @@ if TYPE_CHECKING:
 class Caller(Protocol):
     """Is told of the rows that one caller sends."""
 
-    def take(self, rows: int) -> None:
-        """Rows that fit the schema, before the model is run. Raises LimitExceededError where they are too many."""
-        ...
+    def take(self, model: str, packed: Packed, rows: int) -> None:
+        """Rows that fit the schema, packed, before they are run; `model` is the name and version that answers them.
 
-    def look(self, model: str, packed: Packed) -> None:
-        """The same rows, packed; `model` is the name and version that answers them."""
+        Raises LimitExceededError where they are too many.
+        """
         ...
 
     def invalid(self, rows: int) -> None:

@@ -137,8 +137,7 @@ class ServedModel:
         """Tell who asks, where callers are told apart. Raises LimitExceededError for more rows than they may send."""
         caller = CALLER.get()
         if caller is not None:
-            caller.take(row_count(packed))
-            caller.look(self.title, packed)
+            caller.take(self.title, packed, row_count(packed))
 
     def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
         """Line packed rows up for the next run; `decoding` seconds went into them.

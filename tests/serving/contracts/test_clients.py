@@ -258,8 +258,11 @@ def test_a_container_as_sagemaker_starts_it(folder, toy):
             client.post(f"{url}/invocations", content=csv, headers=header, timeout=60),
         ):
             assert reply.json() == {"predictions": toy.labels}
+        for closed in ("/metrics", "/v2/models/stats"):
+            assert client.get(url + closed).status_code == 403
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0
+        assert "No key is asked for" in process.communicate(timeout=30)[1]
+        assert process.returncode == 0
 
 
 def test_a_container_as_vertex_ai_starts_it(folder, toy):
@@ -284,6 +287,7 @@ def test_a_container_as_vertex_ai_starts_it(folder, toy):
 def test_what_a_platform_asks_for(tmp_path, folder):
     found = find_container({"AFTERFIT_MODEL_DIR": str(folder)})
     assert (found.host, found.port, found.vertex, found.notes) == ("0.0.0.0", 8080, None, ())
+    assert found.insecure
     assert found.paths == (str(folder / "model.afit"),)
     found = find_container({"AFTERFIT_MODEL_DIR": str(folder), "AIP_HTTP_PORT": "7080"})
     assert found.port == 7080

@@ -174,6 +174,39 @@ def test_connections_that_say_nothing_do_not_keep_others_out(server, made):
             assert one.recv(1) == b""
 
 
+def test_connections_are_bounded_and_the_next_waits(toy_bundle):
+    """A worker that holds four connections, all taken by clients that say nothing."""
+    code = (
+        "from afterfit.serving import _server\n_server.CONNECTIONS = 4\nfrom afterfit.cli import main\nmain()"
+    )
+    arguments = ["serve", str(toy_bundle), "--port", "0", "--client-timeout", "2"]
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        try:
+            url = process.stdout.readline().split(" at ")[1].split()[0]
+            host, port = url.removeprefix("http://").split(":")
+            with ExitStack() as stack:
+                opened = [
+                    stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+                    for _ in range(4)
+                ]
+                for one in opened:
+                    # Once it is answered, the server holds it.
+                    one.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n")
+                    assert one.recv(12) == b"HTTP/1.1 200"
+                    while b"live" not in one.recv(4096):
+                        pass
+                fifth = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
+                fifth.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+                first, _, _ = select.select([fifth, *opened], [], [], 30)
+                assert fifth not in first
+                assert answer(fifth).startswith(b"HTTP/1.1 200")
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
 def test_answers_tell_no_version_and_no_trace(server, made):
     url = server[0]
     for reply in (

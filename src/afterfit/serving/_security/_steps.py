@@ -33,17 +33,16 @@ class Steps:
         self._last: dict[str, list[Any]] = {}
         self._turn = -1
 
-    def count(self, model: str, packed: Packed) -> tuple[int, int]:
+    def count(self, model: str, packed: Packed, rows: int) -> tuple[int, int]:
         """How many rows were compared with the one before, and how many of them were one step from it."""
-        tables = list(packed.values())
-        if len(tables[0]) > 1:
-            cells = [_comparable(table[:MOST_ROWS]) for table in tables]
+        if rows > 1:
+            cells = [_comparable(table[:MOST_ROWS]) for table in packed.values()]
             changed = sum(np.count_nonzero(table[1:] != table[:-1], axis=1) for table in cells)
             return len(cells[0]) - 1, int(np.count_nonzero(changed == 1))
         self._turn = (self._turn + 1) % SAMPLE
         if self._turn > 1:
             return 0, 0
-        row = [cell for table in tables for cell in _comparable(table)[0].tolist()]
+        row = [cell for table in packed.values() for cell in _comparable(table)[0].tolist()]
         if self._turn == 0:
             self._last = {model: row}
             return 0, 0
