@@ -137,7 +137,7 @@ def add_up(folder: Path) -> list[Series]:
     """Every series of every worker in the folder, by name and labels; gauges of those that live alone."""
     total: dict[tuple[str, Labels], Series] = {}
     for path in sorted(folder.glob("*.series")):
-        alive = _is_alive(int(path.name.partition("-")[0]))
+        alive = is_alive(int(path.name.partition("-")[0]))
         for one in _read(path):
             if one.kind == "gauge" and not alive:
                 continue
@@ -172,7 +172,7 @@ def _width(line: list[Any]) -> int:
     return len(line[4]) + 2 if line[1] == "histogram" else 1
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from afterfit.errors import ArgumentError, LimitExceededError
-from afterfit.serving._board import _is_alive
+from afterfit.serving._board import is_alive
 
 if sys.platform != "win32":
     import fcntl
@@ -202,5 +202,5 @@ class Account:
     def _forget_dead(self) -> None:
         for at in range(self._first, self._end, 2):
             process = int(self._numbers[at])
-            if process and process != self._process and not _is_alive(process):
+            if process and process != self._process and not is_alive(process):
                 self._numbers[at] = self._numbers[at + 1] = 0
