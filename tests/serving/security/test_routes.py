@@ -18,7 +18,7 @@ PUBLIC = {
     "/", "/docs", "/health", "/health/live", "/health/ready", "/ping", "/v2/health/live", "/v2/health/ready",
     "/vertex/health",
 }  # fmt: skip
-"""What may be seen without a key, beside the files of the page: that the server lives, and a page that holds nothing."""
+"""What may be seen without a key, beside the files of the page: that the server lives, an empty page."""
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW"]
 
