@@ -102,7 +102,7 @@ def test_the_store_keeps_signatures(here):
     assert "✗ signature" in run("verify", "hand@1", "--key", "other.pub", code=1).stdout
     run("sign", "hand@1", "--key", "other.pem", "--by", "ben")
     assert json.loads(run("show", "hand@1", "--json").stdout)["signatures"] == 2
-    assert "signatures  2; `verify hand@1 --key`" in run("show", "hand@1").stdout
+    assert "signatures  2; `afterfit verify hand@1 --key`" in run("show", "hand@1").stdout
     for key in ("own.pub", "other.pub"):
         run("verify", "hand@1", "--key", key)
     run("pull", "hand@1", "-o", "out.afit", "--key", "other.pub")
