@@ -16,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterfit.errors import ArgumentError, SignatureError
@@ -383,6 +383,7 @@ def signed_both_ways(tmp_path_factory, digest):
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a")  # of serial numbers that a change made negative
+@settings(deadline=None)
 @given(st.integers(0, 1), st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
 def test_no_change_of_a_signature_verifies_another_file(signed_both_ways, digest, which, place, content):
     trust, signatures = signed_both_ways
@@ -396,6 +397,7 @@ def test_no_change_of_a_signature_verifies_another_file(signed_both_ways, digest
 
 
 @pytest.mark.filterwarnings("ignore:Parsed a")
+@settings(deadline=None)
 @given(st.integers(0, 1), st.integers(0, 1000), st.integers(0, 255))
 def test_a_certificate_that_was_changed_is_an_error(signed_both_ways, digest, which, place, value):
     trust, (_, signature) = signed_both_ways

@@ -215,6 +215,14 @@ def test_signatures_are_checked_before_anything_is_replaced(shelf, target, tmp_p
         Remote(shelf.url).pull(target, trust)
 
 
+def test_signatures_are_put_beside_before_the_file_is_replaced(shelf, target, bundles):
+    target.write_bytes(bundles[2].read_bytes())
+    seen = []
+    pulled = Remote(shelf.url).pull(target, before=lambda found: seen.append((found, target.read_bytes())))
+    assert seen == [(pulled, bundles[2].read_bytes())]
+    assert target.read_bytes() == shelf.content
+
+
 def test_a_key_is_sent_and_goes_to_nobody_else(shelf, target):
     shelf.key = "secret"
     with pytest.raises(StoreError, match=r"401: A key is needed\. --api-key"):

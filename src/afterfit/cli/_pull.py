@@ -97,10 +97,11 @@ def _pull_from_store(
         try:
             with store.fetch(version).open("rb") as content:
                 shutil.copyfileobj(content, file.file, 1 << 20)
+            # Before the file: whoever watches it finds them there.
+            _write_signatures(target, signatures, trust, version.blob)
             file.commit()
         finally:
             file.discard()
-    _write_signatures(target, signatures, trust, version.blob)
     return {**describe_version(version), "path": str(target), "signed_by": who}
 
 
@@ -122,8 +123,9 @@ def _pull_from_server(
                 read_bundle(target)
             except BundleError:
                 raise click.UsageError(f"{target} exists and is no bundle; replace it with --force") from None
-        pulled = remote.pull(target, trust)
-    _write_signatures(target, pulled.signatures, trust, pulled.blob)
+        pulled = remote.pull(
+            target, trust, before=lambda found: _write_signatures(target, found.signatures, trust, found.blob)
+        )
     return {
         "ref": pulled.version,
         "digest": pulled.digest.removeprefix("sha256:"),

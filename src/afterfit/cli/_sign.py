@@ -24,12 +24,15 @@ _FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 @click.command(
     epilog="""\b
 Examples:
-  openssl ecparam -name prime256v1 -genkey -noout -out private.pem
-  openssl ec -in private.pem -pubout -out public.pem
   afterfit sign flights.afit --key private.pem
   afterfit verify flights.afit --key public.pem
   afterfit sign flights@3 --key private.pem
-  afterfit sign flights.afit --key team.key --certificate team.pem --chain ca.pem"""
+  afterfit sign flights.afit --key team.key --certificate team.pem --chain ca.pem
+
+\b
+A pair of keys:
+  openssl ecparam -name prime256v1 -genkey -noout -out private.pem
+  openssl ec -in private.pem -pubout -out public.pem"""
 )
 @click.argument("bundle", type=BundleSource())
 @click.option("--key", required=True, type=_FILE, help="Private key (PEM, P-256, P-384 or P-521).")

@@ -13,7 +13,7 @@ import re
 import urllib.error
 import urllib.request
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 from urllib.parse import urlsplit
 
@@ -106,8 +106,17 @@ class Remote:
         self._move = move
         self._opener = urllib.request.build_opener(_Stay)
 
-    def pull(self, target: Path, trust: Trust | None = None) -> Pulled:
+    def pull(
+        self,
+        target: Path,
+        trust: Trust | None = None,
+        *,
+        before: Callable[[Pulled], None] = lambda _pulled: None,
+    ) -> Pulled:
         """Bring the file at `target` up to what the server has, by a rename once all of it was checked.
+
+        `before` is called between the checks and the rename, such as to put signatures beside it: whoever watches the
+        file then finds them there.
 
         Checked are the SHA-256, every rule of the format, and with `trust` that somebody trusted signed it, which is
         asked of a file that is current too. Raises `StoreError` where the server cannot give it (what was downloaded
@@ -123,17 +132,19 @@ class Remote:
         else:
             raise StoreError(f"{self._url} changes faster than it can be pulled; try again")
         signatures = tuple(bytes(one) for one in listing.signatures)
-        if part is None:
-            who = _verify(trust, signatures, pulled)
-        else:
-            try:
-                who = _verify(trust, signatures, pulled)
+        try:
+            who = None if trust is None else trust.verify_any(signatures, pulled.blob, pulled.version)
+            if part is not None:
                 self._audit(part, pulled)
+            pulled = replace(pulled, signed_by=who, signatures=signatures)
+            before(pulled)
+            if part is not None:
                 part.replace(target.resolve())
-            finally:
+        finally:
+            if part is not None:
                 part.unlink(missing_ok=True)
-            sync_folder(target.resolve().parent)
-        return Pulled(pulled.version, pulled.digest, pulled.blob, pulled.fetched, who, signatures)
+        sync_folder(target.resolve().parent)
+        return pulled
 
     def _audit(self, part: Path, pulled: Pulled) -> None:
         found = read_bundle(part).digest
@@ -247,10 +258,6 @@ class _Stay(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *arguments: object) -> None:
         """Follow none."""
         del arguments
-
-
-def _verify(trust: Trust | None, signatures: tuple[bytes, ...], pulled: Pulled) -> str | None:
-    return None if trust is None else trust.verify_any(signatures, pulled.blob, pulled.version)
 
 
 def _read_head(url: str, reply: _Reply) -> tuple[str, Pulled]:
