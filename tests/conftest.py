@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,13 @@ from afterfit.schema import MISSING_TEXT, Categories, Column, Output, Schema, en
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+if find_spec("hypothesis") is not None:  # the sweep alone runs without it
+    from hypothesis import settings
+
+    # How long an example takes is the machine's doing, and no test's to judge.
+    settings.register_profile("any speed", settings(deadline=None))
+    settings.load_profile("any speed")
 
 CODES = {"001": 1.0, "1": 2.0, "": 3.0, "None": 4.0, "nan": 5.0, "NA": 6.0, 'Łódź, "q"\n2': 7.0}
 """What the text adds; 0 for any other."""
