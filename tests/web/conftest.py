@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import quote, urlsplit
@@ -82,13 +83,15 @@ def models(tmp_path_factory, hand_bundle):
 @pytest.fixture(scope="package")
 def server(models):
     """The URL of `afterfit serve` with all of them."""
-    yield from serving(*(one.path for one in models.values()))
+    with running(*(one.path for one in models.values())) as url:
+        yield url
 
 
 @pytest.fixture(scope="package")
 def one_model(models):
     """The URL of a server with the flights alone, of small limits."""
-    yield from serving(models["flights"].path, "--max-rows", "40")
+    with running(models["flights"].path, "--max-rows", "40") as url:
+        yield url
 
 
 @pytest.fixture(scope="package")
@@ -97,11 +100,19 @@ def two_versions(tmp_path_factory, models):
     path = tmp_path_factory.mktemp("versions") / "wine.afit"
     save_wine(path, C=0.1)
     older, newer = afterfit.load(path, threads=1), models["wine"].model
-    for url in serving(path, models["wine"].path):
+    with running(path, models["wine"].path) as url:
         yield SimpleNamespace(url=url, models=(older, newer))
 
 
-def serving(*arguments):
+@pytest.fixture
+def serving():
+    """Starts a server for one test."""
+    return running
+
+
+@contextmanager
+def running(*arguments):
+    """The URL of `afterfit serve`, which must say nothing on stderr."""
     source = str(Path(afterfit.__file__).parents[1])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([source, os.environ.get("PYTHONPATH", "")])}
     with subprocess.Popen(

@@ -279,6 +279,22 @@ def test_a_link_that_names_no_model_leads_to_the_first(browse, server):
         expect(page.locator("h1")).to_have_text("wine" if "wine" in link else "by hand")
 
 
+def test_the_page_works_below_another_path(browse, server, models):
+    page = browse(path="/docs")
+
+    def below(route):
+        route.fulfill(response=route.fetch(url=route.request.url.replace("/team/models/", "/", 1)))
+
+    page.context.route("**/team/models/**", below)
+    page.goto(f"{server}/team/models/#wine")
+    page.wait_for_selector("#content:not([hidden])")
+    page.locator("#predict").click()
+    same_answer(answer(page), models["wine"].model, models["wine"].model.bundle.golden[0].input)
+    assert f"{server}/team/models/models/wine/predict" in page.locator("#code").text_content()
+    page.get_by_role("link", name="API docs").click()
+    page.wait_for_selector(".opblock")
+
+
 def test_columns_are_found_by_name_and_a_mistake_in_a_hidden_one_shows_it(browse):
     page = browse("wide")
     page.get_by_label("column 7", exact=True).fill("")

@@ -90,3 +90,20 @@ def test_the_documentation_asks_for_the_same_key_and_sends_it(guarded):
     page.locator("[id$='-predict_0'] .execute").click()
     page.locator(".live-responses-table .response-col_status").get_by_text("200").wait_for()
     assert seen[-1] == f"Bearer {KEY}"
+
+
+def test_a_key_that_was_made_opens_a_server_that_asks_for_one(browse, models, serving, tmp_path):
+    security = pytest.importorskip("afterfit.serving._security", reason="this server has no keys yet")
+    keys = tmp_path / "keys.json"
+    key = security.create_key(keys, "mobile", "predict")[0]
+    with serving(models["wine"].path, "--keys", str(keys)) as url:
+        page = browse(url=url, statuses=[401], is_ready=False)
+        page.get_by_label("API key").fill(key[:-1])
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("dialog")).to_contain_text("does not know the key")
+        page.get_by_label("API key").fill(key)
+        page.keyboard.press("Enter")
+        page.locator("#predict").click()
+        page.wait_for_selector("#answer details")
+        row = models["wine"].model.bundle.golden[0].input
+        assert page.locator(".prediction").text_content() == str(models["wine"].model.predict([row])[0])

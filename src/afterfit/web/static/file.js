@@ -38,6 +38,9 @@ export class FilePanel {
       if (this.chosen.files.length > 0) this.run(this.chosen.files[0], this.chosen.files[0].name);
     });
     this.start.addEventListener("click", () => this.run(new Blob([this.text.value]), "rows.csv"));
+    this.text.addEventListener("keydown", event => {
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.start.click();
+    });
     template.addEventListener("click", () => this.saveTemplate());
     for (const kind of ["dragenter", "dragover", "dragleave", "drop"])
       this.drop.addEventListener(kind, event => this.dragged(event));

@@ -17,7 +17,7 @@ export class Unscorable extends Error {}
 /**
  * Scores one table. `score` resolves when all rows are through; whatever becomes of it, the fields say how far it came.
  *
- * `parts` are the lines of the scored file; a row with mistakes is in it without an answer, unless it cannot even be cut
+ * `parts` make up the scored file; a row with mistakes is in it without an answer, unless it cannot even be cut
  * into the cells of the header and is left out. `mistakes` are all of
  * them as `{row, line, column, expected, got, fix}`, rows counted from 1 and without the header. `counts` says how often
  * each prediction was given, null where there are too many to count. `preview` are the first rows, answers first.
@@ -160,10 +160,9 @@ export class Scoring {
       this.held = undefined;
       if (this.parts.length === 0) this.begin();
       const blank = ",".repeat(rawCells(this.answerHead).length - 1);
-      for (const row of all) {
-        if (row.answer !== null || rawCells(row.text).length === this.width)
-          this.parts.push(`${row.text},${row.answer ?? blank}\n`);
-      }
+      const kept = all.filter(row => row.answer !== null || rawCells(row.text).length === this.width);
+      // Browsers may keep Blobs on disk.
+      this.parts.push(new Blob(kept.map(row => `${row.text},${row.answer ?? blank}\n`)));
     }
     for (const row of rows) {
       if (row.answer === null) this.rejected += 1;
