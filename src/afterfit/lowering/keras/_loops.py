@@ -35,7 +35,7 @@ def _rnn(
     go_backwards: bool = False,
     mask: Any = None,
     constants: Sequence[Any] | None = None,
-    unroll: bool = False,
+    unroll: bool = False,  # noqa: ARG001 - Keras says so for loops that it writes out itself
     input_length: Any = None,
     time_major: bool = False,
     zero_output_for_mask: bool = False,
