@@ -231,7 +231,7 @@ def build_keras(keras: Any, kind: str, rng: Any) -> tuple[Any, Any]:
         inner = [
             layers.Masking(0.0),
             layers.RNN(layers.GRUCell(3), return_sequences=True, zero_output_for_mask=True),
-            layers.Flatten(),
+            layers.GlobalAveragePooling1D(),
         ]
         values = rng.normal(size=(40, 3, 2))
         values[rng.random((40, 3)) < 0.4] = 0.0
