@@ -213,6 +213,29 @@ def build_keras(keras: Any, kind: str, rng: Any) -> tuple[Any, Any]:
     if kind == "sequence":
         inner = [layers.LSTM(5, return_sequences=True), layers.GRU(3), layers.Dense(1)]
         return keras.Sequential([keras.Input((6, 4)), *inner]), rng.normal(size=(40, 6, 4))
+    if kind == "loop":
+        inner = [layers.SimpleRNN(5, return_sequences=True), layers.SimpleRNN(3, go_backwards=True)]
+        return keras.Sequential([keras.Input((4, 3)), *inner]), rng.normal(size=(40, 4, 3))
+    if kind == "padded":
+        inner = [
+            layers.Embedding(20, 3, mask_zero=True),
+            layers.Bidirectional(layers.LSTM(2)),
+            layers.Dense(1),
+        ]
+        tokens = rng.integers(1, 20, (40, 4))
+        # Of every length from none on, and with gaps inside.
+        tokens[np.arange(4) >= rng.integers(0, 5, (40, 1))] = 0
+        tokens[:5, 1] = 0
+        return keras.Sequential([keras.Input((4,), dtype="int32"), *inner]), {"tokens": tokens}
+    if kind == "masked":
+        inner = [
+            layers.Masking(0.0),
+            layers.RNN(layers.GRUCell(3), return_sequences=True, zero_output_for_mask=True),
+            layers.GlobalAveragePooling1D(),
+        ]
+        values = rng.normal(size=(40, 3, 2))
+        values[rng.random((40, 3)) < 0.4] = 0.0
+        return keras.Sequential([keras.Input((3, 2)), *inner]), values
     if kind == "tokens":
         inner = [layers.Embedding(20, 4), layers.LSTM(5), layers.Dense(1)]
         return keras.Sequential([keras.Input((6,), dtype="int32"), *inner]), {
@@ -223,10 +246,12 @@ def build_keras(keras: Any, kind: str, rng: Any) -> tuple[Any, Any]:
     return model, {"a": rng.normal(size=(40, 4)), "b": rng.normal(size=(40, 2))}
 
 
-@pytest.mark.parametrize("kind", ["table", "image", "sequence", "tokens", "several"])
+@pytest.mark.parametrize(
+    "kind", ["table", "image", "sequence", "tokens", "loop", "padded", "masked", "several"]
+)
 def test_keras_models(keras, tmp_path, seeded, kind):
     network, X = build_keras(keras, kind, seeded)
-    given = X["tokens"] if kind == "tokens" else X
+    given = X["tokens"] if kind in {"tokens", "padded"} else X
     expected = network.predict(given, verbose=0)
     model = afterfit.save(network, tmp_path / "x.afit", X=X)
     np.testing.assert_allclose(model.predict(X), expected, atol=2e-6)

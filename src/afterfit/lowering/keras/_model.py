@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from afterfit.errors import UnsupportedModelError
 from afterfit.lowering._registry import adapts, exports, includes_subclasses, lowers
+from afterfit.lowering.keras._loops import written_out_loops
 from afterfit.lowering.torch._lower import lower_network
 from afterfit.lowering.torch._network import Network
 
@@ -40,7 +41,9 @@ def adapt_model(model: Any) -> Network:
             type(model).__name__, "", "it has no weights yet", "Call it on rows, or fit it, first"
         )
     names, arrange = _inputs(model)
-    return Network(model, model, names, lambda tensors: model(arrange(tensors), training=False))
+    return Network(
+        model, model, names, lambda tensors: model(arrange(tensors), training=False), written_out_loops
+    )
 
 
 @lowers(MODEL)

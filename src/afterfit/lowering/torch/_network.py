@@ -27,16 +27,23 @@ class Network:
     """A network in memory, whose `predict` takes raw rows.
 
     `model`: the person's object. `module`: the torch module that holds its weights. `parameters`: the names of its
-    arguments. `call`: answers a list of tensors. Computes in the precision of the weights, float32 mostly.
+    arguments. `call`: answers a list of tensors. `traced`: what holds while the graph is made, if anything. Computes in
+    the precision of the weights, float32 mostly.
     """
 
     def __init__(
-        self, model: Any, module: Any, parameters: Sequence[str], call: Callable[[list[Any]], Any]
+        self,
+        model: Any,
+        module: Any,
+        parameters: Sequence[str],
+        call: Callable[[list[Any]], Any],
+        traced: Callable[[], contextlib.AbstractContextManager[None]] = contextlib.nullcontext,
     ) -> None:
         self.model = model
         self.module = module
         self.parameters = tuple(parameters)
         self.call = call
+        self.traced = traced
         self.dtype = self._find_dtype()
 
     def _find_dtype(self) -> np.dtype[Any]:
@@ -131,7 +138,7 @@ class Network:
         wrapper = Called(self.module)
         wrapper.train(mode=self.module.training)
         try:
-            with _silent(), torch.no_grad():
+            with _silent(), torch.no_grad(), self.traced():
                 program = torch.onnx.export(
                     wrapper,
                     tensors,
@@ -169,13 +176,15 @@ def _explain(error: Exception) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _silent() -> Iterator[None]:
-    """Without the log of the exporter, which speaks of packages that nobody asked for."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the log of the exporter, which speaks of packages that nobody asked for and of each constant it keeps."""
+    loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
