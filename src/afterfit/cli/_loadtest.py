@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from afterfit.loadtest import Tally, Target
 
 
-class ServerOrBundle(click.ParamType):
+class ServerOrBundle(BundlePath):
     """The URL of a server, or a bundle to start one for."""
 
     name = "url or bundle"
@@ -28,7 +28,7 @@ class ServerOrBundle(click.ParamType):
         """Tell a URL from a bundle."""
         if isinstance(value, str) and value.startswith(("http://", "https://")):
             return value
-        return BundlePath().convert(value, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command(
