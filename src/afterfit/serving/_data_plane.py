@@ -86,7 +86,8 @@ class ServedModel:
 
     def decode_json(self, body: bytes) -> Packed:
         """The packed rows of a JSON body. Raises SchemaError for rows that do not fit."""
-        return self.admit(self._decode_json(body, max_rows=self._max_rows))
+        packed = self._decode_json(body, max_rows=self._max_rows)
+        return self._check_unusual(packed) if self.policy.unusual == "error" else packed
 
     def admit(self, packed: Packed) -> Packed:
         """Packed rows, unless unusual values are errors here and there are some: SchemaError then.
@@ -97,7 +98,10 @@ class ServedModel:
         if rows > self._max_rows:
             expected, got = f"at most {self._max_rows:,} rows", f"{rows:,} rows"
             raise TooManyRowsError([CellError(None, None, expected, got, "send them in several requests")])
-        if self.policy.unusual == "error" and self._unusual.is_any(packed):
+        return self._check_unusual(packed) if self.policy.unusual == "error" else packed
+
+    def _check_unusual(self, packed: Packed) -> Packed:
+        if self._unusual.is_any(packed):
             found = self._unusual.find(packed, MAX_NOTICES + 1)
             raise SchemaError(found[:MAX_NOTICES], truncated=len(found) > MAX_NOTICES)
         return packed
