@@ -7,17 +7,21 @@ import gc
 import json
 import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
 
 import httpx
+import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from tests.serving.test_server import running
+from tests.serving.test_server import environment, running
 
 import afterfit
+from afterfit.bundle import read_bundle, write_bundle
 from afterfit.errors import AfterfitError
 from afterfit.serving._swap import BundleWatcher
 
@@ -129,6 +133,54 @@ def test_a_truncated_file_leaves_the_old_version_serving(versions, tmp_path):
         assert httpx.get(f"{url}/models").json()["models"][0]["version"] == first.version
         place(paths[1], served)
         wait_for(url, second.version)
+
+
+@pytest.fixture(scope="module")
+def untrue(versions, tmp_path_factory):
+    """A whole bundle whose graph does not answer as its golden rows say."""
+    bundle = read_bundle(versions[1][1])
+    first = bundle.golden[0]
+    wrong = msgspec.structs.replace(first, output={"prediction": first.output["prediction"] + 1.0})
+    path = tmp_path_factory.mktemp("untrue") / "line.afit"
+    write_bundle(
+        path,
+        manifest=bundle.manifest,
+        schema=bundle.schema,
+        graph=bundle.graph,
+        golden=(wrong, *bundle.golden[1:]),
+        entries=bundle.entries,
+    )
+    return path
+
+
+def test_a_bundle_that_fails_its_golden_replay_never_goes_live(versions, untrue, tmp_path):
+    (first, second), paths = versions
+    served = tmp_path / "line.afit"
+    place(paths[0], served)
+    with running(served, expect_complaints=True) as (url, process):
+        place(untrue, served)
+        line = process.stderr.readline()
+        assert "does not answer as when it was saved" in line
+        assert "what was served goes on" in line
+        with httpx.Client() as client:
+            answer = client.post(f"{url}/predict", json={"rows": [{"x0": 5.0}]}).json()
+            assert (answer["version"], answer["predictions"]) == (first.version, [pytest.approx(10.0)])
+        place(paths[1], served)
+        wait_for(url, second.version)
+
+
+def test_a_server_does_not_start_with_a_bundle_that_fails_its_golden_replay(untrue):
+    done = subprocess.run(
+        [sys.executable, "-m", "afterfit", "serve", str(untrue), "--port", "0"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "does not answer as when it was saved" in done.stderr
 
 
 def test_a_model_that_is_swapped_out_is_freed_at_once(versions, tools):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from afterfit.loadtest import Tally, Target
 
 
-class ServerOrBundle(click.ParamType):
+class ServerOrBundle(BundlePath):
     """The URL of a server, or a bundle to start one for."""
 
     name = "url or bundle"
@@ -28,7 +28,7 @@ class ServerOrBundle(click.ParamType):
         """Tell a URL from a bundle."""
         if isinstance(value, str) and value.startswith(("http://", "https://")):
             return value
-        return BundlePath().convert(value, param, ctx)
+        return super().convert(value, param, ctx)
 
 
 @click.command(
@@ -157,15 +157,15 @@ def _live(target: Target, seconds: float, *, shown: bool) -> Iterator[Callable[[
     with Live(console=console(stderr=True), transient=True, auto_refresh=False) as live:
 
         def show(tally: Tally) -> None:
-            title = f"{target.url}  {tally.seconds:.0f} of {seconds:.0f} s"
-            live.update(_drawn(printable(title), tally), refresh=True)
+            live.update(_drawn(target, tally, f"{tally.seconds:.0f} of {seconds:.0f}"), refresh=True)
 
         yield show
 
 
-def _drawn(title: str, tally: Tally) -> Table:
-    drawn = table(title, "", ">")
+def _drawn(target: Target, tally: Tally, seconds: str) -> Table:
+    drawn = table(target.url, "", ">")
     drawn.show_header = False
+    add_row(drawn, "seconds", seconds)
     add_row(drawn, "requests", f"{tally.total:,}")
     add_row(drawn, "requests a second", f"{tally.rate:,.0f}")
     add_row(drawn, "rows", f"{tally.rows:,}")
@@ -193,7 +193,7 @@ def _time(seconds: float) -> str:
 
 def _print(target: Target, tally: Tally, left_out: int) -> None:
     out = console()
-    out.print(_drawn(f"{target.url}  {tally.seconds:.1f} s", tally))
+    out.print(_drawn(target, tally, f"{tally.seconds:.1f}"))
     if left_out:
         out.print(f"{left_out} rows that the server refused beforehand were not sent.")
     for wrong in tally.wrong_answers[:5]:

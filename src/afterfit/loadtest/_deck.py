@@ -155,7 +155,8 @@ def _describe(target: Target, ask: Ask, name: str | None) -> dict[str, Any]:
         name = names[0]
     elif name not in names:
         raise ArgumentError(f"{target.url} serves {', '.join(names) or 'no model'}, not {name}")
-    return _ask_json(target, ask, f"/models/{quote(name)}")
+    description: dict[str, Any] = _ask_json(target, ask, f"/models/{quote(name)}")
+    return description
 
 
 def _ask_json(target: Target, ask: Ask, path: str) -> Any:

@@ -88,14 +88,14 @@ class Expected:
             return None, f"the answer is no JSON: {error}"
         if not isinstance(got, dict):
             return None, "the answer is no object"
-        version = got.get("version")
-        answers = self.versions.get(version) if isinstance(version, str) else None
+        named = str(got.get("version"))
+        answers = self.versions.get(named)
         if answers is None:
-            return None, f"version {version!r} answered; known are {', '.join(self.versions)}"
+            return None, f"version {named!r} answered; known are {', '.join(self.versions)}"
         why = answers.difference(got)
         if why is None and len(self._seen) < REMEMBERED:
-            self._seen[body] = version
-        return version, why
+            self._seen[body] = named
+        return named, why
 
 
 def answers_of_model(model: Model, rows: Sequence[Row]) -> Answers:

@@ -147,7 +147,8 @@ def _parts(lines: list[bytes]) -> list[bytes]:
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else round(1e3 * seconds, 3)
+    # `round` takes four times as long.
+    return None if seconds is None else int(1e6 * seconds) / 1e3
 
 
 def _shown(path: str) -> str:

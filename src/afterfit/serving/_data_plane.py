@@ -96,9 +96,11 @@ class ServedModel:
         """The packed rows of a JSON body. Raises SchemaError for rows that do not fit."""
         packed = self._decode_json(body, max_rows=self._max_rows)
         # No text is longer than what it is written in.
-        return self.admit(packed, check_texts=len(body) > self._max_text)
+        if len(body) > self._max_text and "text" in packed:
+            self._check_texts(packed["text"])
+        return self._check_unusual(packed) if self.policy.unusual == "error" else packed
 
-    def admit(self, packed: Packed, *, check_texts: bool = True) -> Packed:
+    def admit(self, packed: Packed) -> Packed:
         """Packed rows, unless unusual values are errors here and there are some: SchemaError then.
 
         Raises SchemaError for texts that are too long, too, and TooManyRowsError where a body that is no JSON held
@@ -108,9 +110,12 @@ class ServedModel:
         if rows > self._max_rows:
             expected, got = f"at most {self._max_rows:,} rows", f"{rows:,} rows"
             raise TooManyRowsError([CellError(None, None, expected, got, "send them in several requests")])
-        if check_texts and "text" in packed:
+        if "text" in packed:
             self._check_texts(packed["text"])
-        if self.policy.unusual == "error" and self._unusual.is_any(packed):
+        return self._check_unusual(packed) if self.policy.unusual == "error" else packed
+
+    def _check_unusual(self, packed: Packed) -> Packed:
+        if self._unusual.is_any(packed):
             found = self._unusual.find(packed, MAX_NOTICES + 1)
             raise SchemaError(found[:MAX_NOTICES], truncated=len(found) > MAX_NOTICES)
         return packed

@@ -145,9 +145,9 @@ class ServerMeter:
 
 def _resident_bytes() -> int:
     """Resident memory of this process; at its peak, where the system tells no more, and 0 where not even that."""
-    if sys.platform == "linux":
-        with Path("/proc/self/statm").open("rb") as file:
-            return int(file.read().split()[1]) * PAGE_BYTES
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_bytes().split()[1]) * PAGE_BYTES
     if sys.platform == "win32":
         return 0
     import resource

@@ -12,8 +12,8 @@ from afterfit._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from opentelemetry.sdk.trace import Span, TracerProvider
-    from opentelemetry.sdk.trace.export import SpanProcessor
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 
     from afterfit.serving._exchange import Route, Scope
     from afterfit.serving._trace import Parent, Trace
@@ -113,7 +113,7 @@ class Spans:
         self._provider.shutdown()
 
 
-def _context(parent: Parent | None) -> object:
+def _context(parent: Parent | None) -> Context:
     """An OpenTelemetry context with the span of the caller, and nothing else in it."""
     from opentelemetry.context import Context
     from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, set_span_in_context

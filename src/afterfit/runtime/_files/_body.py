@@ -6,6 +6,7 @@ ten thousand rows share.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 from typing import TYPE_CHECKING, Literal
@@ -80,7 +81,8 @@ class BodyReader:
 
     def _wanted(self, found: pa.Schema) -> list[str]:
         """The names of the columns to read, whose types can be read within bounds."""
-        key = found.remove_metadata().serialize().to_pybytes()
+        # Names and types of any length are kept as 32 bytes.
+        key = hashlib.sha256(found.remove_metadata().serialize()).digest()
         wanted = self._known.get(key)
         if wanted is None:
             wanted = _check_schema(found, self._schema)
