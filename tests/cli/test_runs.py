@@ -53,6 +53,7 @@ def test_a_run_is_shown_compared_and_plotted(ids: list[str]):
     assert "r0" in run("runs", "show", ids[0])
     shown = json.loads(run("runs", "show", ids[0], "--json"))
     assert shown["series"]["loss"]["value"] == [2, 1, 0, 1, 2]
+    assert f"numpy=={np.__version__}\n" in run("runs", "show", ids[0], "--requirements")
     differences = json.loads(run("runs", "compare", ids[0], ids[2], "--json"))["differences"]
     assert differences["params.lr"] == [0.0, 0.2]
     assert not {"params.depth", "name", "python", "command"} & set(differences)
@@ -93,6 +94,7 @@ def test_a_mistake_is_answered_with_what_was_meant(ids: list[str]):
     assert "did you mean score? they have" in run("runs", "plot", ids[0], "--metric", "scor", code=2)
     assert "did you mean compare?" in run("runs", "compar", code=2)
     assert f"afterfit runs show {ids[0]}" in run("runs", ids[0], code=2)
+    assert f"the newest of that name is {ids[10]}" in run("runs", "show", "r0", code=2)
 
 
 def completions(*words: str) -> list[str]:

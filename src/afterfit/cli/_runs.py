@@ -203,14 +203,15 @@ def draw_runs(
 
 
 def _usual(found: list[IndexedRun]) -> list[tuple[str, str]]:
-    """The parameters and metrics that the most of these runs have."""
+    """Of the parameters and metrics of these runs some: rather those that differ, and that many runs have."""
     chosen = []
     for kind in ("params", "metrics"):
-        counts: dict[str, int] = {}
+        values: dict[str, list[str]] = {}
         for run in found:
             for name in getattr(run, kind):
-                counts[name] = counts.get(name, 0) + 1
-        chosen += [(kind, name) for name in sorted(counts, key=lambda n: (-counts[n], n))[:_MOST_SHOWN]]
+                values.setdefault(name, []).append(repr(run.value(kind, name)))
+        order = sorted(values, key=lambda n: (len(set(values[n])) == 1, -len(values[n]), n))
+        chosen += [(kind, name) for name in order[:_MOST_SHOWN]]
     return chosen
 
 
@@ -226,8 +227,8 @@ def _cell(run: IndexedRun, kind: str, name: str) -> str:
     return show(value, name if kind == "attributes" else "")
 
 
-def show(value: Any, attribute: str = "") -> str:
-    """A value in a cell; `attribute` says what a time or a duration is."""
+def show(value: Any, attribute: str = "", width: int = _CELL) -> str:
+    """A value in a cell of so many characters at most; `attribute` says what a time or a duration is."""
     if value is None:
         return ""
     if attribute in {"started", "ended"}:
@@ -236,4 +237,4 @@ def show(value: Any, attribute: str = "") -> str:
         return f"{value:.1f} s" if value < 120 else str(dt.timedelta(seconds=round(value)))
     if isinstance(value, float):
         return f"{value:.6g}"
-    return shorten(str(value), _CELL)
+    return shorten(str(value), width)

@@ -22,18 +22,25 @@ _CELL = 90
     epilog="""\b
 Examples:
   afterfit runs show last
-  afterfit runs show 20260131-120000-1a2b3c4d --json""",
+  afterfit runs show 20260131-120000-1a2b3c4d --json
+  afterfit runs show last --requirements > requirements.txt""",
 )
 @click.argument("run", shell_complete=complete_run)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print everything as JSON, with every value of every metric."
 )
-def show(run: str, as_json: bool) -> None:
+@click.option(
+    "--requirements", is_flag=True, help="Print the packages of the run, as `pip install -r` takes them."
+)
+def show(run: str, as_json: bool, requirements: bool) -> None:
     """Show what is on record of RUN: an id, a part of one, or `last`."""
     from afterfit.tracking import read_run, runs_folder
 
     record = read_run(runs_folder() / open_index().find(run))
-    if as_json:
+    if requirements:
+        for name, version in record.context["packages"].items():
+            click.echo(printable(f"{name}=={version}"))
+    elif as_json:
         echo_json(_document(record))
     else:
         _draw(record)

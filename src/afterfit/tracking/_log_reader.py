@@ -181,7 +181,8 @@ def _frames(content: bytes, at: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     if int(at[-1]) - int(at[0]) == (len(at) - 1) * size:
         return np.frombuffer(content, dtype, len(at), int(at[0]))
     windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(content, np.uint8), size)
-    return windows[at].view(dtype).reshape(len(at))
+    frames: np.ndarray = windows[at].view(dtype).reshape(len(at))
+    return frames
 
 
 def _crcs(frames: np.ndarray) -> np.ndarray:
