@@ -111,6 +111,18 @@ def test_a_shell_completes_runs_metrics_and_columns(ids: list[str]):
     assert completions("runs", "--sort", "params.") == ["params.depth", "params.lr"]
 
 
+def test_the_parts_of_a_run_can_be_left_out():
+    with afterfit.run("search") as one:
+        for i in range(3):
+            one.child("candidate", {"alpha": i}).finish()
+    assert json.loads(run("runs", "--json"))["count"] == 4
+    assert json.loads(run("runs", "--json", "--no-parts"))["runs"][0]["id"] == one.id
+    assert (
+        json.loads(run("runs", "--json", "--no-parts", "--where", "alpha = 1 or name = search"))["count"] == 1
+    )
+    assert f'3; afterfit runs --where "parent = {one.id}"' in run("runs", "show", "last")
+
+
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["table", "json"])
 def test_a_list_needs_no_numpy(ids: list[str], as_json: list[str]):
     run("runs")

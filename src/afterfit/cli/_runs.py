@@ -91,6 +91,11 @@ max.NAME, tags. Where a name could be several, write params.NAME, metrics.NAME o
 @click.option("--ascending", is_flag=True, help="The smallest first, instead of the largest.")
 @click.option("--columns", help="The columns to show, separated by commas.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The most runs to list.")
+@click.option(
+    "--no-parts",
+    is_flag=True,
+    help="Leave out runs that are a part of another, such as the candidates of a search.",
+)
 @click.option("--reindex", is_flag=True, help="Make the index anew from the files of the runs first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON.")
 @click.pass_context
@@ -101,6 +106,7 @@ def runs(
     ascending: bool,
     columns: str | None,
     limit: int,
+    no_parts: bool,
     reindex: bool,
     as_json: bool,
 ) -> None:
@@ -108,6 +114,9 @@ def runs(
     if ctx.invoked_subcommand is not None:
         return
     index = open_index(rebuild=reindex)
+    if no_parts:
+        whole = "not parent ~ '-'"
+        where = whole if where is None else f"({where}) and {whole}"
     found, count = index.select(where, sort=sort, descending=not ascending, limit=limit)
     if as_json:
         echo_plain_json({"count": count, "runs": [as_document(run) for run in found]})

@@ -36,14 +36,15 @@ def show(run: str, as_json: bool, requirements: bool) -> None:
     """Show what is on record of RUN: an id, a part of one, or `last`."""
     from afterfit.tracking import read_run, runs_folder
 
-    record = read_run(runs_folder() / open_index().find(run))
+    index = open_index()
+    record = read_run(runs_folder() / index.find(run))
     if requirements:
         for name, version in record.context["packages"].items():
             click.echo(printable(f"{name}=={version}"))
     elif as_json:
         echo_json(_document(record))
     else:
-        _draw(record)
+        _draw(record, index.select(f"parent = '{record.id}'", limit=1)[1])
 
 
 def _document(record: RunRecord) -> dict[str, Any]:
@@ -73,7 +74,7 @@ def _document(record: RunRecord) -> dict[str, Any]:
     return {**facts, "folder": str(record.folder), "summary": summary(record), "series": series}
 
 
-def _draw(record: RunRecord) -> None:
+def _draw(record: RunRecord, parts: int) -> None:
     from afterfit.tracking import summary
 
     out = console()
@@ -84,6 +85,7 @@ def _draw(record: RunRecord) -> None:
         "started": show_value(record.started, "started"),
         "duration": "" if record.ended is None else show_value(record.ended - record.started, "duration"),
         "parent": record.parent or "",
+        "parts": f'{parts:,}; afterfit runs --where "parent = {record.id}"' if parts else "",
         "rerun of": record.rerun_of or "",
         "command": " ".join(record.context["command"]),
         "code": code.get("commit") or code.get("script") or "not in git",
