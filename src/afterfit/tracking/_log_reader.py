@@ -124,7 +124,8 @@ class _Scan:
             if content[at + HEADER.size] != POINT or dtype is None or dtype.itemsize != HEADER.size + length:
                 break
             at, numbers = self._walk(at)
-            at = self._repeat(at, numbers)
+            if len(numbers) == _WALK:
+                at = self._repeat(at, numbers)
         return min(at, len(content))
 
     def _take_document(self, at: int, document: dict[str, Any]) -> None:
