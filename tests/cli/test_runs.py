@@ -53,6 +53,7 @@ def test_a_run_is_shown_compared_and_plotted(ids: list[str]):
     assert "r0" in run("runs", "show", ids[0])
     shown = json.loads(run("runs", "show", ids[0], "--json"))
     assert shown["series"]["loss"]["value"] == [2, 1, 0, 1, 2]
+    assert f"numpy=={np.__version__}\n" in run("runs", "show", ids[0], "--requirements")
     differences = json.loads(run("runs", "compare", ids[0], ids[2], "--json"))["differences"]
     assert differences["params.lr"] == [0.0, 0.2]
     assert not {"params.depth", "name", "python", "command"} & set(differences)
@@ -93,6 +94,7 @@ def test_a_mistake_is_answered_with_what_was_meant(ids: list[str]):
     assert "did you mean score? they have" in run("runs", "plot", ids[0], "--metric", "scor", code=2)
     assert "did you mean compare?" in run("runs", "compar", code=2)
     assert f"afterfit runs show {ids[0]}" in run("runs", ids[0], code=2)
+    assert f"the newest of that name is {ids[10]}" in run("runs", "show", "r0", code=2)
 
 
 def completions(*words: str) -> list[str]:
@@ -107,6 +109,18 @@ def test_a_shell_completes_runs_metrics_and_columns(ids: list[str]):
     assert set(completions("rerun", "")) == {"last", *ids}
     assert completions("runs", "best", "--metric", "") == ["loss", "score"]
     assert completions("runs", "--sort", "params.") == ["params.depth", "params.lr"]
+
+
+def test_the_parts_of_a_run_can_be_left_out():
+    with afterfit.run("search") as one:
+        for i in range(3):
+            one.child("candidate", {"alpha": i}).finish()
+    assert json.loads(run("runs", "--json"))["count"] == 4
+    assert json.loads(run("runs", "--json", "--no-parts"))["runs"][0]["id"] == one.id
+    assert (
+        json.loads(run("runs", "--json", "--no-parts", "--where", "alpha = 1 or name = search"))["count"] == 1
+    )
+    assert f'3; afterfit runs --where "parent = {one.id}"' in run("runs", "show", "last")
 
 
 @pytest.mark.parametrize("as_json", [[], ["--json"]], ids=["table", "json"])

@@ -117,7 +117,7 @@ def test_a_torn_last_record_is_left_out_wherever_it_is_cut(tmp_path: Path):
     assert read_log(path).points[0].step.tolist() == list(range(39))
 
 
-@pytest.mark.parametrize("stretch", [1, 7, 40, 300])
+@pytest.mark.parametrize("stretch", [1, 7, 40, 300, 700])
 def test_calls_with_different_metrics_in_turn_are_read_in_their_order(tmp_path: Path, stretch: int):
     path, expected = tmp_path / "0-1-aaaaaa.log", {}
     log = LogFile(path)
@@ -159,6 +159,33 @@ def test_what_follows_a_damaged_record_is_not_read(tmp_path: Path):
         assert steps == list(range(broken))
         assert len(found.documents) == (broken > 150)
         assert found.torn == len(whole) - ends[broken - 1]
+    for at in (ends[99], ends[99] + 8, ends[99] + 9):  # length, kind and layout of a point
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 7]) + whole[at + 1 :])
+        found = read_log(path)
+        assert sorted(step for piece in found.points for step in piece.step.tolist()) == list(range(100))
+        assert found.torn == len(whole) - ends[99]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(st.lists(st.integers(0, 2), min_size=1, max_size=5), st.integers(1, 400)), max_size=4)
+)
+def test_layouts_in_any_turn_are_read_in_their_order(tmp_path: Path, turns: list[tuple[list[int], int]]):
+    path = tmp_path / f"{len(list(tmp_path.iterdir()))}.log"
+    log = LogFile(path)
+    order = [layout for turn, times in turns for layout in (turn * times)[:700]]
+    for i, layout in enumerate(order):
+        log.write_point(i, {"a": i / 3, **dict.fromkeys(["b", "c"][:layout], True)})
+    log.close(durable=False)
+    found = read_log(path)
+    assert found.torn == 0
+    read = sorted(
+        (int(at), int(step), len(piece.values) - 1)
+        for piece in found.points
+        for at, step in zip(piece.at, piece.step, strict=True)
+    )
+    assert [(step, layout) for _, step, layout in read] == list(enumerate(order))
+    assert all((np.diff(piece.at) > 0).all() for piece in found.points)
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 8, 20])

@@ -89,7 +89,7 @@ def rerun(
         more = f" and {len(unlike) - 8} more" if len(unlike) > 8 else ""
         raise ArgumentError(
             f"this environment is not that of the run: {'; '.join(unlike[:8])}{more}. Install the versions of "
-            "the run, or add --anyway"
+            f"the run, which `afterfit runs show {before.id} --requirements` prints, or add --anyway"
         )
     known = {found.attributes["id"] for found in _again(index, origin)}
     with tempfile.TemporaryDirectory(prefix="afterfit-rerun-") as temporary:

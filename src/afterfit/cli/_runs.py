@@ -91,6 +91,11 @@ max.NAME, tags. Where a name could be several, write params.NAME, metrics.NAME o
 @click.option("--ascending", is_flag=True, help="The smallest first, instead of the largest.")
 @click.option("--columns", help="The columns to show, separated by commas.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="The most runs to list.")
+@click.option(
+    "--no-parts",
+    is_flag=True,
+    help="Leave out runs that are a part of another, such as the candidates of a search.",
+)
 @click.option("--reindex", is_flag=True, help="Make the index anew from the files of the runs first.")
 @click.option("--json", "as_json", is_flag=True, help="Print the runs as JSON.")
 @click.pass_context
@@ -101,6 +106,7 @@ def runs(
     ascending: bool,
     columns: str | None,
     limit: int,
+    no_parts: bool,
     reindex: bool,
     as_json: bool,
 ) -> None:
@@ -108,6 +114,9 @@ def runs(
     if ctx.invoked_subcommand is not None:
         return
     index = open_index(rebuild=reindex)
+    if no_parts:
+        whole = "not parent ~ '-'"
+        where = whole if where is None else f"({where}) and {whole}"
     found, count = index.select(where, sort=sort, descending=not ascending, limit=limit)
     if as_json:
         echo_plain_json({"count": count, "runs": [as_document(run) for run in found]})
@@ -203,14 +212,15 @@ def draw_runs(
 
 
 def _usual(found: list[IndexedRun]) -> list[tuple[str, str]]:
-    """The parameters and metrics that the most of these runs have."""
+    """Of the parameters and metrics of these runs some: rather those that differ, and that many runs have."""
     chosen = []
     for kind in ("params", "metrics"):
-        counts: dict[str, int] = {}
+        values: dict[str, list[str]] = {}
         for run in found:
             for name in getattr(run, kind):
-                counts[name] = counts.get(name, 0) + 1
-        chosen += [(kind, name) for name in sorted(counts, key=lambda n: (-counts[n], n))[:_MOST_SHOWN]]
+                values.setdefault(name, []).append(repr(run.value(kind, name)))
+        order = sorted(values, key=lambda n: (len(set(values[n])) == 1, -len(values[n]), n))
+        chosen += [(kind, name) for name in order[:_MOST_SHOWN]]
     return chosen
 
 
@@ -226,8 +236,8 @@ def _cell(run: IndexedRun, kind: str, name: str) -> str:
     return show(value, name if kind == "attributes" else "")
 
 
-def show(value: Any, attribute: str = "") -> str:
-    """A value in a cell; `attribute` says what a time or a duration is."""
+def show(value: Any, attribute: str = "", width: int = _CELL) -> str:
+    """A value in a cell of so many characters at most; `attribute` says what a time or a duration is."""
     if value is None:
         return ""
     if attribute in {"started", "ended"}:
@@ -236,4 +246,4 @@ def show(value: Any, attribute: str = "") -> str:
         return f"{value:.1f} s" if value < 120 else str(dt.timedelta(seconds=round(value)))
     if isinstance(value, float):
         return f"{value:.6g}"
-    return shorten(str(value), _CELL)
+    return shorten(str(value), width)

@@ -8,6 +8,9 @@ from afterfit.cli._runs import open_index, show
 from afterfit.cli._runs_completion import complete_run
 from afterfit.cli._terminal import add_row, console, echo_json, table
 
+_WIDTH = 120
+"""Characters that the values of a row share."""
+
 
 @click.command(
     short_help="Show in what runs differ, and nothing else.",
@@ -34,7 +37,10 @@ def compare(runs: tuple[str, ...], as_json: bool) -> None:
     if not differences:
         click.echo("The runs do not differ.")
         return
+    out = console()
     drawn = table(f"{len(differences):,} differences", "", *ids)
     for name, values in differences.items():
-        add_row(drawn, name, *map(show, values))
-    console().print(drawn)
+        add_row(drawn, name, *(show(value, width=_WIDTH // len(ids)) for value in values))
+    if not out.is_terminal:
+        out.width = 2 * _WIDTH
+    out.print(drawn)

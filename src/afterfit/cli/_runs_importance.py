@@ -9,7 +9,10 @@ import click
 
 from afterfit.cli._runs import find_direction, find_metric, open_index
 from afterfit.cli._runs_completion import complete_column
-from afterfit.cli._terminal import add_row, console, echo_json, table
+from afterfit.cli._terminal import add_row, console, echo_json, progress_bar, shows_progress, table
+
+_MANY = 5_000
+"""Runs from which on resampling takes seconds."""
 
 
 @click.command(
@@ -58,7 +61,9 @@ def importance(metric: str, direction: str | None, where: str | None, as_json: b
         # Where every run has its own, nothing can be said of any.
         if len(set(values)) <= len(values) / 2:
             columns[f"({attribute})"] = values
-    found = explain_metric(columns, [run.value(kind, name) for run in runs], lower=direction == "lower")
+    values = [run.value(kind, name) for run in runs]
+    with progress_bar("importance", shown=shows_progress() and len(runs) >= _MANY) as move:
+        found = explain_metric(columns, values, lower=direction == "lower", move=move)
     if as_json:
         answer = [{field: getattr(one, field) for field in one.__slots__} for one in found]
         echo_json(

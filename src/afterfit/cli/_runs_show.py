@@ -22,21 +22,29 @@ _CELL = 90
     epilog="""\b
 Examples:
   afterfit runs show last
-  afterfit runs show 20260131-120000-1a2b3c4d --json""",
+  afterfit runs show 20260131-120000-1a2b3c4d --json
+  afterfit runs show last --requirements > requirements.txt""",
 )
 @click.argument("run", shell_complete=complete_run)
 @click.option(
     "--json", "as_json", is_flag=True, help="Print everything as JSON, with every value of every metric."
 )
-def show(run: str, as_json: bool) -> None:
+@click.option(
+    "--requirements", is_flag=True, help="Print the packages of the run, as `pip install -r` takes them."
+)
+def show(run: str, as_json: bool, requirements: bool) -> None:
     """Show what is on record of RUN: an id, a part of one, or `last`."""
     from afterfit.tracking import read_run, runs_folder
 
-    record = read_run(runs_folder() / open_index().find(run))
-    if as_json:
+    index = open_index()
+    record = read_run(runs_folder() / index.find(run))
+    if requirements:
+        for name, version in record.context["packages"].items():
+            click.echo(printable(f"{name}=={version}"))
+    elif as_json:
         echo_json(_document(record))
     else:
-        _draw(record)
+        _draw(record, index.select(f"parent = '{record.id}'", limit=1)[1])
 
 
 def _document(record: RunRecord) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def _document(record: RunRecord) -> dict[str, Any]:
     return {**facts, "folder": str(record.folder), "summary": summary(record), "series": series}
 
 
-def _draw(record: RunRecord) -> None:
+def _draw(record: RunRecord, parts: int) -> None:
     from afterfit.tracking import summary
 
     out = console()
@@ -77,6 +85,7 @@ def _draw(record: RunRecord) -> None:
         "started": show_value(record.started, "started"),
         "duration": "" if record.ended is None else show_value(record.ended - record.started, "duration"),
         "parent": record.parent or "",
+        "parts": f'{parts:,}; afterfit runs --where "parent = {record.id}"' if parts else "",
         "rerun of": record.rerun_of or "",
         "command": " ".join(record.context["command"]),
         "code": code.get("commit") or code.get("script") or "not in git",

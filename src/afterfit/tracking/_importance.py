@@ -20,7 +20,7 @@ import numpy as np
 from afterfit.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 FEWEST = 10
 """Runs below which nothing is said."""
@@ -53,7 +53,12 @@ class Importance:
 
 
 def explain_metric(
-    columns: Mapping[str, Sequence[Any]], metric: Sequence[float], *, lower: bool, seed: int = 0
+    columns: Mapping[str, Sequence[Any]],
+    metric: Sequence[float],
+    *,
+    lower: bool,
+    seed: int = 0,
+    move: Callable[[float | None, str], None] | None = None,
 ) -> list[Importance]:
     """The importance of each column (one value for each run, None where a run has none) for a metric, the
     largest first.
@@ -61,7 +66,7 @@ def explain_metric(
     Columns of one value are left out. Values that are numbers throughout are cut into 5 bins of equally many;
     others, and
     numbers of at most 5 values, count as categories; None is a category. `metric` is finite. Pure: one `seed`,
-    one answer.
+    one answer. `move(fraction, note)` is told how far it is.
     Raises `ArgumentError` for fewer than 10 runs, or where no column varies.
     """
     value = np.asarray(metric, dtype=np.float64)
@@ -79,6 +84,8 @@ def explain_metric(
     generator = np.random.default_rng(seed)
     drawn, shuffled = np.zeros((RESAMPLES, len(names))), np.zeros(len(names))
     for i in range(RESAMPLES):
+        if move is not None and i % 10 == 0:
+            move(i / RESAMPLES, "resampling")
         rows = generator.integers(0, len(value), len(value))
         drawn[i] = _shares(_divergences(table[:, rows], signed[rows]))
         shuffled += _divergences(table, generator.permutation(signed)) >= divergence - 1e-12

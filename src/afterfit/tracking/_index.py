@@ -152,13 +152,16 @@ class RunIndex:
                     [reference] * 2,
                 )
             found = [run_id for (run_id,) in database.execute(query, given)]
+            query = "SELECT id FROM runs WHERE name = ? ORDER BY started DESC LIMIT 1"
+            named = database.execute(query, (reference,)).fetchone()
         if len(found) == 1 or (found and found[0] == reference):
             return str(found[0])
-        if not found:
-            raise ArgumentError(f"there is no run {reference!r}; `afterfit runs` lists them")
-        raise ArgumentError(
-            f"{reference!r} is a part of several runs, such as {', '.join(found)}; write more of it"
-        )
+        if found:
+            raise ArgumentError(
+                f"{reference!r} is a part of several runs, such as {', '.join(found)}; write more of it"
+            )
+        hint = f"the newest of that name is {named[0]}" if named else "`afterfit runs` lists them"
+        raise ArgumentError(f"there is no run {reference!r}; {hint}")
 
     def begin_with(self, start: str, limit: int = 30) -> list[tuple[str, str]]:
         """Id and name of the newest runs whose id begins so, as far as the index knows."""

@@ -1,11 +1,12 @@
 """The reading end of a log file: its documents, and its points as columns.
 
-Points are checked and taken apart by numpy, all of one layout at once; Python walks from frame to frame only where
-layouts alternate.
+Points are checked and taken apart by numpy, all of one layout at once, also where layouts take turns; Python walks from
+frame to frame only until it knows in what order they do.
 """
 
 from __future__ import annotations
 
+import array
 import functools
 import json
 import struct
@@ -25,11 +26,16 @@ if TYPE_CHECKING:
 _DTYPES = {"d": "<f8", "q": "<i8", "?": "?"}
 _POINT_HEADER = struct.Struct("<IIBH")
 
-_STRETCH = 32
-"""Points of one layout in a row from which on they are found by numpy."""
+_HEADERS = np.dtype([("length", "<u4"), ("crc", "<u4"), ("kind", "u1"), ("layout", "<u2")])
 
-_WALK = 1024
-"""Frames that are walked over one by one before numpy is tried again."""
+_TAIL = 64
+"""Of these the last, which may go on where something else came before them."""
+
+_STRETCH = 32
+"""Turns that numpy looks at first."""
+
+_WALK = 256
+"""Frames that are walked over one by one before numpy takes those that go on like them."""
 
 _BLOCK = 16_384
 """Points whose CRC is computed together: what the caches of a processor hold."""
@@ -115,15 +121,11 @@ class _Scan:
                 continue
             number = int.from_bytes(content[at + HEADER.size + 1 : at + HEADER.size + 3], "little")
             dtype = self.layouts.get(number)
-            if dtype is None or dtype.itemsize != HEADER.size + length:
+            if content[at + HEADER.size] != POINT or dtype is None or dtype.itemsize != HEADER.size + length:
                 break
-            alike = _alike(content, at, dtype)
-            if alike >= _STRETCH:
-                stop = at + alike * dtype.itemsize
-                self.places[number].append(np.arange(at, stop, dtype.itemsize))
-                at = stop
-            else:
-                at = self._walk(at)
+            at, numbers = self._walk(at)
+            if len(numbers) == _WALK:
+                at = self._repeat(at, numbers)
         return min(at, len(content))
 
     def _take_document(self, at: int, document: dict[str, Any]) -> None:
@@ -133,11 +135,14 @@ class _Scan:
         else:
             self.documents.append((at, document))
 
-    def _walk(self, at: int) -> int:
-        """Go over points one by one, at least one and until something else comes; returns where it does."""
+    def _walk(self, at: int) -> tuple[int, list[int]]:
+        """Go over points one by one, at least one and until something else comes; returns where it does, and their
+        layouts.
+        """
         content, last = self.content, len(self.content) - _POINT_HEADER.size
         sizes = {number: dtype.itemsize for number, dtype in self.layouts.items()}
         found: dict[int, list[int]] = {number: [] for number in sizes}
+        walked: list[int] = []
         unpack = _POINT_HEADER.unpack_from
         for _ in range(_WALK):
             if at > last:
@@ -147,11 +152,55 @@ class _Scan:
             if kind != POINT or sizes.get(number) != size or at + size > len(content):
                 break
             found[number].append(at)
+            walked.append(number)
             at += size
         for number, places in found.items():
             if places:
                 self.places[number].append(np.array(places))
-        return at
+        return at, walked
+
+    def _repeat(self, at: int, walked: list[int]) -> int:
+        """Where layouts took turns of late, take all further turns at once; returns where the last whole one ends."""
+        turn = _turn_of(walked) or _turn_of(walked[-_TAIL:])
+        if not turn:
+            return at
+        sizes = np.array([self.layouts[number].itemsize for number in turn])
+        starts, whole = np.concatenate([[0], np.cumsum(sizes)[:-1]]), int(sizes.sum())
+        most, count = (len(self.content) - at) // whole, _STRETCH
+        while True:
+            count = min(count, most)
+            # Read on in larger pieces while the turns go on.
+            alike = min(
+                self._headers_alike(number, at + int(start), whole, count)
+                for number, start in zip(turn, starts, strict=True)
+            )
+            if alike < count or count == most:
+                break
+            count *= 16
+        if alike:
+            begins = np.arange(at, at + alike * whole, whole)[:, None]
+            for number in set(turn):
+                within = starts[np.array(turn) == number]
+                self.places[number].append((begins + within).ravel())
+        return at + alike * whole
+
+    def _headers_alike(self, number: int, at: int, step: int, count: int) -> int:
+        """At how many of the places, from the first on, is a point of this layout."""
+        if not count:
+            return 0
+        headers: np.ndarray = np.ndarray((count,), _HEADERS, self.content, at, (step,))
+        same = headers["length"] == self.layouts[number].itemsize - HEADER.size
+        same &= (headers["kind"] == POINT) & (headers["layout"] == number)
+        return count if same.all() else int(same.argmin())
+
+
+def _turn_of(walked: list[int]) -> list[int]:
+    """The shortest sequence that repeats itself over all of these; nothing where there is none."""
+    numbers = array.array("H", walked).tobytes()
+    for length in range(1, len(walked) // 2 + 1):
+        if numbers[2 * length :] == numbers[: -2 * length]:
+            return walked[len(walked) - length :]
+    return []
 
 
 def _dtype(document: Mapping[str, Any]) -> np.dtype[Any]:
@@ -160,28 +209,14 @@ def _dtype(document: Mapping[str, Any]) -> np.dtype[Any]:
     return np.dtype([*head, ("step", _DTYPES[document["step"]]), *columns])
 
 
-def _alike(content: bytes, at: int, dtype: np.dtype[Any]) -> int:
-    """How many points of one layout follow one another from `at` on: at least one."""
-    most, count = (len(content) - at) // dtype.itemsize, _STRETCH
-    while True:
-        count = min(count, most)
-        frames = np.frombuffer(content, dtype, count, at)
-        same = frames["length"] == dtype.itemsize - HEADER.size
-        same &= (frames["kind"] == POINT) & (frames["layout"] == frames["layout"][0])
-        alike = count if same.all() else int(same.argmin())
-        # Read on in larger pieces while nothing else comes between.
-        if alike < count or count == most:
-            return alike
-        count *= 16
-
-
 def _frames(content: bytes, at: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     """The points at these places; without a copy where they follow one another."""
     size = dtype.itemsize
     if int(at[-1]) - int(at[0]) == (len(at) - 1) * size:
         return np.frombuffer(content, dtype, len(at), int(at[0]))
     windows = np.lib.stride_tricks.sliding_window_view(np.frombuffer(content, np.uint8), size)
-    return windows[at].view(dtype).reshape(len(at))
+    frames: np.ndarray = windows[at].view(dtype).reshape(len(at))
+    return frames
 
 
 def _crcs(frames: np.ndarray) -> np.ndarray:

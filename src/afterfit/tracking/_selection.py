@@ -127,7 +127,8 @@ def _compare_fact(database: sqlite3.Connection, kind: str, name: str, comparison
     found: set[int] = set()
     for value in comparison.values:
         if isinstance(value, float) and not math.isnan(value) and operator != "~":
-            test, argument, places = f"number {_sql(operator)} ?", value, [_NUMBERS]
+            argument: Any = value
+            test, places = f"number {_sql(operator)} ?", [_NUMBERS]
         else:
             test, argument = _text_test("text", operator, value)
             # Equal to a number as it is spelled can only be what spells a number.
