@@ -320,26 +320,42 @@ def test_hashes_of_categories_are_those_that_catboost_uses():
     assert [category_hashes([value])[0] for value in values] == found.tolist()
 
 
+def fold(hashes: list[np.ndarray], combination: tuple[int, ...]) -> int:
+    """The hash of a combination, as the loop of CatBoost's own applicator in Python computes it."""
+    factor, result = 0x4906BA494954CB65, 0
+    for place, part in enumerate(combination):
+        value = int(hashes[place][part].astype(np.int32)) if place < len(hashes) else part
+        result = factor * (result + factor * value) % (1 << 64)
+    return result
+
+
 @pytest.mark.parametrize("sizes", [(4,), (3, 4), (5, 2, 6), (2, 3, 2, 4)])
 @pytest.mark.parametrize("conditions", [0, 2])
 def test_combinations_are_found_by_folding_and_unfolding(sizes: tuple[int, ...], conditions: int):
-    """Against the loop of CatBoost's own applicator in Python, which multiplies integers modulo 2**64."""
     draw = np.random.default_rng(0)
     hashes = [draw.integers(0, 1 << 32, size, dtype=np.uint32) for size in sizes]
     everything = list(np.ndindex(*sizes, *[2] * conditions))
-
-    def fold(combination: tuple[int, ...]) -> int:
-        factor, result = 0x4906BA494954CB65, 0
-        for place, part in enumerate(combination):
-            value = int(hashes[place][part].astype(np.int32)) if place < len(sizes) else part
-            result = factor * (result + factor * value) % (1 << 64)
-        return result
-
     wanted = [everything[i] for i in draw.permutation(len(everything))[: max(1, len(everything) // 3)]]
-    targets = np.array([*map(fold, wanted), 12345], dtype=np.uint64)
+    targets = np.array([*(fold(hashes, one) for one in wanted), 12345], dtype=np.uint64)
     found = find_combinations(hashes, conditions, targets)
     assert found is not None
     combinations, places = found
     assert {
         place: tuple(one) for one, place in zip(combinations.tolist(), places.tolist(), strict=True)
     } == dict(enumerate(wanted))
+
+
+@pytest.mark.parametrize("others", [0, 9], ids=["met after the first feature", "met after both"])
+def test_combinations_that_share_a_hash_are_all_found(others: int):
+    """The factor times 1634957387 is 3733843607 modulo 2**64."""
+    first, second = -500_000_000, 2_000_000_000
+    hashes = [
+        np.array([first, first + 1634957387], dtype=np.int64).astype(np.uint32),
+        np.array([second, second - 3733843607], dtype=np.int64).astype(np.uint32),
+    ]
+    shared = fold(hashes, (0, 0))
+    assert shared == fold(hashes, (1, 1))
+    found = find_combinations(hashes, 0, np.array([shared, *range(others)], dtype=np.uint64))
+    assert found is not None
+    assert sorted(found[0].tolist()) == [[0, 0], [1, 1]]
+    assert found[1].tolist() == [0, 0]
