@@ -44,6 +44,8 @@ class Origin:
     """Raw values that an imputer replaced on the way: the model answers for them, though no category."""
     filled: bool = False
     """An imputer took the missing values away, so that what follows never sees one."""
+    fills: tuple[Any, ...] = ()
+    """What imputers wrote in their place: the column may hold these beside its raw values."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -193,13 +193,6 @@ def test_the_model_is_kept_as_json(data: Any, agrees: Any, tmp_path: Path):
     np.testing.assert_allclose(again.predict_proba(rows.X), model.predict_proba(rows.X), rtol=1e-13)
 
 
-def test_statistics_of_the_target_are_refused(data: Any, refuses: Any):
-    rows, given = prepared(data, "breast_cancer", missing=False, categorical=True)
-    y = rows.y ^ (rows.X.word == "group 0")
-    model = catboost.CatBoostClassifier(**{**given, "one_hot_max_size": 2}).fit(rows.X, y)
-    refuses(model, rows.X, "one_hot_max_size")
-
-
 def test_categories_that_x_does_not_hold_are_refused(data: Any, refuses: Any):
     rows, given = prepared(data, "breast_cancer", missing=False, categorical=True)
     y = rows.y ^ (rows.X.word == "group 0")

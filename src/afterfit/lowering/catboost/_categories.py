@@ -80,12 +80,13 @@ class Feature:
             raise self._context.refuse(
                 self._estimator,
                 "it reads categories of a column that earlier steps computed, and keeps hashes of them only",
-                "Give it the raw column",
+                "Give it the raw column, its missing values filled by SimpleImputer if by anything",
             )
         held = self._context.columns[origin.column].distinct()
         values = [value for value in held if not is_missing(value)]
         self._context.learn(self._block, values, open=True)
-        return values
+        fills = [_as_category(fill) for fill in origin.fills if not is_missing(fill)]
+        return values + [fill for fill in fills if fill not in values]
 
     @cached_property
     def _hashes(self) -> NDArray[np.uint32]:
@@ -132,3 +133,9 @@ class Feature:
             context=self._context,
         )
         return op.unsqueeze(found, constant([1], np.int64))
+
+
+def _as_category(fill: Any) -> Any:
+    """What an imputer wrote, a whole number as an integer: CatBoost takes no other number for a category."""
+    plain = fill.item() if isinstance(fill, np.generic) else fill
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else plain

@@ -25,29 +25,31 @@ MOST_COMBINATIONS = 1 << 25
 def category_hashes(values: Sequence[Any]) -> NDArray[np.uint32]:
     """The hash of each category, as CatBoost itself makes it of the value.
 
-    CatBoost writes the hashes of a pool's categories into the JSON of a model, without saying which value has
-    which. So it is given pools of those values whose number has a certain bit, and of those that have not.
-    Values that share a hash are asked one by one.
+    CatBoost writes the texts of a pool's categories and their hashes into the JSON of a model. Values whose text is
+    not there are asked one by one: booleans, which it spells in its own way, and those that share a hash.
     """
     with tempfile.TemporaryDirectory() as folder:
         ask = _Asker(Path(folder))
-        numbers = np.arange(len(values))
-        bits = max(1, math.ceil(math.log2(max(len(values), 2))))
-        place: dict[int, int] = {}
-        seen: dict[int, int] = {}
-        for bit in range(bits):
-            for wanted in (0, 1):
-                for found in ask([values[i] for i in numbers[(numbers >> bit & 1) == wanted]]):
-                    place[found] = place.get(found, 0) | wanted << bit
-                    seen[found] = seen.get(found, 0) + 1
-        known = {place[found]: found for found, times in seen.items() if times == bits}
+        hashes = {text: found for found, text in ask(values).items()}
+        texts = [_text(value) for value in values]
         return np.array(
-            [known[i] if i in known else ask([values[i]]).pop() for i in range(len(values))], dtype=np.uint32
+            [
+                hashes[text] if text in hashes else next(iter(ask([value])))
+                for text, value in zip(texts, values, strict=True)
+            ],
+            dtype=np.uint32,
         )
 
 
+def _text(value: Any) -> str | None:
+    """The text of a category, where there is no doubt about it."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int | np.integer) and not isinstance(value, bool) else None
+
+
 class _Asker:
-    """The set of hashes of some categories, from a model of one split that CatBoost saves with them."""
+    """The hashes of some categories and their texts, from a model of one split that CatBoost saves with them."""
 
     def __init__(self, folder: Path) -> None:
         import catboost
@@ -65,13 +67,13 @@ class _Asker:
         self._path.write_text(json.dumps(document), encoding="utf-8")
         self._model = catboost.CatBoost().load_model(str(self._path), format="json")
 
-    def __call__(self, values: Sequence[Any]) -> set[int]:
+    def __call__(self, values: Sequence[Any]) -> dict[int, str]:
         if not values:
-            return set()
+            return {}
         pool = self._pool([[value] for value in values], cat_features=[0])
         self._model.save_model(str(self._path), format="json", pool=pool)
         features = json.loads(self._path.read_bytes())["features_info"]
-        return {found["hash"] for found in features["cat_features_hash"]}
+        return {found["hash"]: found["value"] for found in features["cat_features_hash"]}
 
 
 def find_combinations(

@@ -6,6 +6,7 @@ import json
 import tempfile
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,10 @@ NUMBER, ONE_HOT, STATISTIC = "FloatFeature", "OneHotFeature", "OnlineCtr"
 
 @dataclass(frozen=True)
 class Dump:
-    """`loss`: the name of its loss function; `scale` and `bias` `[outputs]` turn sums of leaves into raw values.
+    """What a model says of itself.
+
+    `loss`: the name of its loss function, None of a sum of models. `scale` and `bias` `[outputs]` turn sums of leaves
+    into raw values.
 
     `numbers`, `categoricals`: the column of each float and each categorical feature, by its index.
     `missing_goes_right`: the float features whose missing values are above every border.
@@ -33,7 +37,7 @@ class Dump:
     """
 
     document: dict[str, Any]
-    loss: str
+    loss: str | None
     scale: float
     bias: NDArray[np.float64]
     numbers: dict[int, int]
@@ -60,9 +64,12 @@ class Dump:
 
     def find_statistic(self, split: int) -> tuple[int, int]:
         """The place of the statistic that a split compares, by the number of the split, and of its border."""
-        firsts = [statistic.first_split for statistic in self.statistics]
-        place = bisect_right(firsts, split) - 1
-        return place, split - firsts[place]
+        place = bisect_right(self._first_splits, split) - 1
+        return place, split - self._first_splits[place]
+
+    @cached_property
+    def _first_splits(self) -> list[int]:
+        return [statistic.first_split for statistic in self.statistics]
 
 
 def save_json(model: Any) -> bytes:
@@ -88,7 +95,7 @@ def read_json(content: bytes) -> Dump:
     scale, bias = document["scale_and_bias"]
     dump = Dump(
         document=document,
-        loss=document["model_info"]["params"]["loss_function"]["type"],
+        loss=document["model_info"].get("params", {}).get("loss_function", {}).get("type"),
         scale=float(scale),
         bias=np.array(bias, dtype=np.float64),
         numbers=numbers,

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _FULL_TABLE = 1 << 15
 """Up to this many combinations a table holds all of them; beyond, those that CatBoost has met."""
+_MOST_BYTES = 1 << 30
+"""Tables larger than this come too near the 2 GB that one ONNX graph may have."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _Keys:
     @property
     def full(self) -> bool:
         """Whether a table has a place for every key."""
-        return self.count <= max(_FULL_TABLE, 4 * len(self.known))
+        return self.count <= max(_FULL_TABLE, 2 * len(self.known))
 
 
 class StatisticColumns:
@@ -77,19 +79,23 @@ class StatisticColumns:
         width = len(self._categoricals) + len(self._borders) + len(self._matches)
         statistics = self._dump.statistics
         weights = np.zeros((width + len(looked_up), len(statistics)))
-        tables, starts = [], []
         for column, statistic in enumerate(statistics):
             found = keys[statistic.projection]
             if found.full:
                 weights[:width, column] = found.weights
             else:
                 weights[width + looked_up.index(statistic.projection), column] = 1.0
-            starts.append(sum(map(len, tables)))
-            tables.append(_table(statistic, found))
+        tables = [_table(statistic, keys[statistic.projection]) for statistic in statistics]
+        starts = np.cumsum([0] + [len(table) for table in tables])[:-1]
         place = op.add(op.matmul(parts, constant(weights)), constant(starts))
         table = np.concatenate(tables)
-        kept = table.astype(np.uint8 if table.max() < 1 << 8 else np.int32)
-        code = op.gather(constant(kept, None), op.cast(place, to=np.int64), axis=0)
+        if table.nbytes > _MOST_BYTES:
+            raise self._context.refuse(
+                self._estimator,
+                f"its statistics need tables of {table.nbytes:,} bytes, and one graph holds {_MOST_BYTES:,} of them",
+                "Fit it with fewer trees, a smaller max_ctr_complexity or fewer categories",
+            )
+        code = op.gather(constant(table, None), op.cast(place, to=np.int64), axis=0)
         return op.cast(code, to=np.float64)
 
     @cached_property
@@ -187,11 +193,12 @@ class StatisticColumns:
         )
 
 
-def _table(statistic: Statistic, keys: _Keys) -> NDArray[np.int64]:
+def _table(statistic: Statistic, keys: _Keys) -> NDArray[Any]:
     """The code of every key, or of no known one and of each known one in order."""
     codes = statistic.codes_of(keys.hashes)
+    other = statistic.codes[-1:]
     if not keys.full:
-        return np.append(statistic.codes[-1], codes[np.argsort(keys.known)])
-    table = np.full(keys.count, statistic.codes[-1])
+        return np.concatenate([other, codes[np.argsort(keys.known)]])
+    table = np.repeat(other, keys.count)
     table[keys.known] = codes
     return table

@@ -40,17 +40,17 @@ class Projection:
 class Statistic:
     """One statistic: its value lies between two of the `borders` that splits compare it with.
 
-    `hashes` uint64 `[t]`, sorted: the combinations that CatBoost has met. `codes` int64 `[t + 1]`: how many borders
+    `hashes` uint64 `[t]`, sorted: the combinations that CatBoost has met. `codes` uint16 `[t + 1]`: how many borders
     lie below the value of each, and of all others at last. `first_split`: the number of the split by its first
     border, by which trees name it.
     """
 
     projection: Projection
     hashes: NDArray[np.uint64]
-    codes: NDArray[np.int64]
+    codes: NDArray[np.uint16]
     first_split: int
 
-    def codes_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.int64]:
+    def codes_of(self, hashes: NDArray[np.uint64]) -> NDArray[np.uint16]:
         """The code of each of `hashes` `[n]`."""
         if not len(self.hashes):
             return np.full(len(hashes), self.codes[-1])
@@ -102,9 +102,11 @@ def _read_statistic(feature: dict[str, Any], table: dict[str, Any], first_split:
     kept = kept[np.argsort(hashes[kept])]
     counts = rows[kept, 1:].astype(np.float64)
     part, whole = _fractions(feature, table, counts)
-    borders = np.sort(np.array(feature["borders"], dtype=np.float64).astype(np.float32))
+    borders = np.array(feature["borders"], dtype=np.float64).astype(np.float32)
     values = _values(feature, part, whole)
-    codes = np.searchsorted(borders, np.where(np.isnan(values), -np.inf, values), side="left")
+    codes = np.searchsorted(borders, np.where(np.isnan(values), -np.inf, values), side="left").astype(
+        np.uint16
+    )
     return Statistic(_read_projection(feature["elements"]), hashes[kept], codes, first_split)
 
 

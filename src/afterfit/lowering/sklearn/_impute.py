@@ -68,16 +68,22 @@ def _fill(estimator: Any, block: Block, statistics: Any, context: Context) -> Bl
         cast = np.asarray(numbers).astype(_number_dtype(estimator._fit_dtype))  # noqa: SLF001 - as transform does
         fill = constant(cast.astype(_number_dtype(block.dtype)))
     var = op.where(missing, fill, context.read_block(estimator, block))
-    return Block.of(var, block.width, block.dtype, _imputed(estimator, block.origins))
+    return Block.of(var, block.width, block.dtype, _imputed(estimator, block.origins, statistics))
 
 
-def _imputed(estimator: Any, origins: Sequence[Origin | None]) -> list[Origin | None]:
+def _imputed(
+    estimator: Any, origins: Sequence[Origin | None], statistics: Sequence[Any]
+) -> list[Origin | None]:
     """Values stay the raw ones, but for missing ones and for a raw value such as -1 or "?" that stood for one."""
+    known = [
+        origin and replace(origin, fills=(*origin.fills, fill))
+        for origin, fill in zip(origins, statistics, strict=True)
+    ]
     value = estimator.missing_values
     if is_missing(value):
-        return [origin and replace(origin, filled=True) for origin in origins]
+        return [origin and replace(origin, filled=True) for origin in known]
     value = value.item() if isinstance(value, np.generic) else value
-    return [origin and replace(origin, replaced=(*origin.replaced, value)) for origin in origins]
+    return [origin and replace(origin, replaced=(*origin.replaced, value)) for origin in known]
 
 
 def indicate(estimator: Any, X: Table, features: Any, context: Context) -> Table:
