@@ -46,9 +46,7 @@ class StoreContract:
             )
             for route in (
                 Route(f"{PREFIX}{reference}", "GET", _send(loaded, version), access="pull"),
-                Route(
-                    f"{PREFIX}{reference}/signatures", "GET", _list(self._sources, version), access="pull"
-                ),
+                Route(f"{PREFIX}{reference}/signatures", "GET", _list(self._sources, version), access="pull"),
             )
         ]
 
