@@ -25,7 +25,7 @@ from afterfit.serving._sources import Sources
 
 ROW = {"delay": 3.0, "distance (miles)": 500, "carrier": "UA"}
 BODY = json.dumps({"rows": [ROW]}).encode()
-HEAD = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
 
 
 def connect(url):
@@ -150,7 +150,7 @@ def test_more_workers_than_cores_are_refused_before_anything_starts(toy_bundle):
 
 
 def test_models_are_loaded_with_the_threads_of_the_budget(toy_bundle):
-    sources = Sources([str(toy_bundle)], None, 3)
+    sources = Sources([str(toy_bundle)], None, threads=3)
     (loaded,) = sources.load(sources.look())
     assert loaded.model._session.threads == 3
 

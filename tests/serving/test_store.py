@@ -320,9 +320,9 @@ def test_an_unsigned_version_goes_live_only_once_it_is_signed(store, lines, keys
     trust = read_trust([public])
     reference = [parse_reference("line@production")]
     with pytest.raises(SignatureError, match="line@1 is not signed"):
-        Sources(reference, store.url, trust).load([store.resolve("line@1")])
+        Sources(reference, store.url, trust=trust).load([store.resolve("line@1")])
     store.sign(store.resolve("line@1"), [signed(private, lines[0])])
-    sources = Sources(reference, store.url, trust)
+    sources = Sources(reference, store.url, trust=trust)
     sources.adopt(sources.load(sources.look()))
     watcher = BundleWatcher(sources.look, sources.load, sources.adopt)
     watcher.begin(sources.look())
@@ -348,7 +348,7 @@ def test_a_file_is_served_only_with_its_signature(lines, keys, tmp_path):
     (private, public), _ = keys
     path = Path(shutil.copy(lines[0], tmp_path / "line.afit"))
     beside = tmp_path / "line.afit.sig"
-    sources = Sources([str(path)], None, read_trust([public]))
+    sources = Sources([str(path)], None, trust=read_trust([public]))
     with pytest.raises(SignatureError, match="is not signed"):
         sources.load(sources.look())
     beside.write_bytes(signed(private, path))
@@ -371,7 +371,7 @@ def test_what_is_loaded_is_what_was_verified(lines, keys, tmp_path, monkeypatch)
         return who
 
     monkeypatch.setattr(Trust, "verify_any", verify_and_replace)
-    sources = Sources([str(path)], None, read_trust([public]))
+    sources = Sources([str(path)], None, trust=read_trust([public]))
     assert sources.load(sources.look())[0].model.bundle.digest == read_bundle(lines[0]).digest
 
 

@@ -166,6 +166,9 @@ def test_the_name_of_a_key_is_in_the_line(tools, tmp_path):
         def admit(self, scope, route):
             scope.setdefault("state", {})["key"] = "team-a"
 
+        def leave(self, scope):
+            pass
+
     path = tmp_path / "access.log"
     recorder = Recorder(AccessLog(str(path)), None)
     app = Application(

@@ -47,7 +47,12 @@ class Sources:
     """
 
     def __init__(
-        self, sources: Sequence[Source], store: str | None, threads: int = 1, trust: Trust | None = None
+        self,
+        sources: Sequence[Source],
+        store: str | None,
+        *,
+        threads: int = 1,
+        trust: Trust | None = None,
     ) -> None:
         self._sources = sources
         self._url = store

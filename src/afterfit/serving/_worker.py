@@ -87,7 +87,7 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
     recorder = open_recorder(settings.telemetry, os.environ)
-    sources = Sources(settings.sources, settings.store, settings.threads, settings.trust)
+    sources = Sources(settings.sources, settings.store, threads=settings.threads, trust=settings.trust)
 
     def in_service() -> list[Model]:
         return [one.model for one in sources.loaded if not repository.is_unloaded(one.model.name)]
