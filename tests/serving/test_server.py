@@ -103,7 +103,7 @@ def test_more_rows_than_the_limit_are_refused(server, golden):
 
 def test_what_is_not_http_and_clients_that_leave_do_no_harm(server, golden):
     host, port = server[0].removeprefix("http://").split(":")
-    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    head = b"POST /predict HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
     hostile = [
         b"\x00\xff" * 100,
         b"GET / HTTP/9.9\r\n\r\n",
