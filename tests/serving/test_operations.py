@@ -120,7 +120,8 @@ def test_killed_workers_are_replaced_while_requests_are_answered(toy_bundle):
     (tally,) = tallies
     assert tally.wrong_answers == []
     assert tally.total + tally.cut == 20_000
-    assert tally.cut <= 8
+    # Each connection may be cut once where it was open, and once more where it waited to be accepted.
+    assert tally.cut <= 16
     assert not set(tally.statuses) & set(range(500, 600))
 
 

@@ -44,9 +44,9 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.xdist_group("browser"))
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def chromium():
-    """A browser. It holds the event loop of this thread, so that it has to end with the package."""
+    """A browser. It holds the event loop of this thread, which other tests need, so that it ends with each module."""
     playwright = pytest.importorskip("playwright.sync_api", reason='needs pip install "afterfit[test-pages]"')
     path = next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
@@ -59,7 +59,7 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def models(tmp_path_factory, hand_bundle):
     """Bundles by the name of their model."""
     folder = tmp_path_factory.mktemp("pages")
@@ -80,21 +80,21 @@ def models(tmp_path_factory, hand_bundle):
     }
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def server(models):
     """The URL of `afterfit serve` with all of them."""
     with running(*(one.path for one in models.values())) as url:
         yield url
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def one_model(models):
     """The URL of a server with the flights alone, of small limits."""
     with running(models["flights"].path, "--max-rows", "40") as url:
         yield url
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def two_versions(tmp_path_factory, models):
     """The URL of a server with two versions of a model, and these, the older one first."""
     path = tmp_path_factory.mktemp("versions") / "wine.afit"

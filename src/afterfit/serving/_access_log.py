@@ -131,7 +131,8 @@ class AccessLog:
 
 def open_log(path: str) -> int:
     """A descriptor that appends to the file; it is made where there is none, for its owner alone. Raises OSError."""
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    return os.open(path, flags, 0o600)
 
 
 def _parts(lines: list[bytes]) -> list[bytes]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple
 
 from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaError, TooManyRowsError
 from afterfit.schema import UnusualValues
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from afterfit.serving._meters import ModelMeter, ServerMeter
 
 _T = TypeVar("_T")
+_Given = TypeVarTuple("_Given")
 
 INLINE_BODY = 32 * 1024
 """Bytes: a longer body is decoded in a thread, so that other requests do not wait for it."""
@@ -188,10 +189,10 @@ class ServedModel:
         ]
 
 
-def _timed(work: Callable[[], _T]) -> tuple[_T, float]:
-    """What `work` returns, and the seconds it took."""
+def _timed(work: Callable[[*_Given], _T], *given: *_Given) -> tuple[_T, float]:
+    """What `work` returns for what it is given, and the seconds it took."""
     started = perf_counter()
-    result = work()
+    result = work(*given)
     return result, perf_counter() - started
 
 
@@ -292,14 +293,18 @@ class DataPlane:
         trace = current.get()
         if trace is not None:
             trace.model = served.title
-        timed = partial(_timed, decode)
-        packed, decoding = timed() if size <= INLINE_BODY else await self.in_thread(timed)
+        if size <= INLINE_BODY:
+            packed, decoding = _timed(decode)
+        else:
+            packed, decoding = await self.in_thread(partial(_timed, decode))
         served.charge(packed)
         ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
         answered = perf_counter()
-        write = partial(_timed, partial(shape, batch, ticket))
-        answer, writing = write() if ticket.rows <= INLINE_ROWS else await self.in_thread(write)
+        if ticket.rows <= INLINE_ROWS:
+            answer, writing = _timed(shape, batch, ticket)
+        else:
+            answer, writing = await self.in_thread(partial(_timed, shape, batch, ticket))
         if served.meter is not None:
             served.meter.write.observe(writing)
         if trace is not None:

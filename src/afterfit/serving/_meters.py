@@ -36,7 +36,7 @@ DESCRIPTIONS = {
     "afterfit_model_info": "The versions that are served.",
     "afterfit_refused_total": "Requests that were not let in, by reason.",
     "afterfit_request_seconds": "Time from the head of a request to the end of its answer.",
-    "afterfit_requests_total": "Requests answered, by route and status.",
+    "afterfit_requests_total": "Requests by route and status; 499: the client left before it was answered.",
     "afterfit_rows_total": "Rows answered.",
     "afterfit_shed_total": "Requests refused unrun because too much waited or their time had run out.",
     "afterfit_shed_bodies_total": "Requests refused because the long bodies in memory were too many already.",
