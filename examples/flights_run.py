@@ -1,6 +1,6 @@
 """Does a flight arrive late? Learned epoch by epoch from the flights that left New York in 2013, and recorded as a run.
 
-    python examples/flights_run.py               # about a minute; --rows 20000 takes a sample
+    python examples/flights_run.py               # --rows 20000 takes a sample
     afterfit runs show last
     afterfit rerun last                          # in an empty folder, from the record alone: equal
     afterfit rerun last --set rate=0.001         # different, and in what
