@@ -224,6 +224,34 @@ def test_a_classifier_of_trees(classes: Any, transform: str, sign: float, tmp_pa
     np.testing.assert_allclose(saved.predict_proba(WINE), table, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
+def test_trees_with_a_sum_for_each_of_two_classes(transform: str, tmp_path: Path):
+    leaves = {
+        "class_treeids": [0, 0, 0, 0, 0, 0, 1, 1],
+        "class_nodeids": [2, 2, 3, 3, 4, 4, 1, 2],
+        "class_weights": [0.2, -0.2, -0.3, 0.3, 0.1, -0.1, -0.25, 0.5],
+        "class_ids": [0, 1, 0, 1, 0, 1, 1, 1],
+    }
+    graph = trees(["no", "yes"], post_transform=transform, **leaves)
+    label, table = answers(graph)
+    saved = adopted(graph, tmp_path)
+    assert saved.predict(WINE).tolist() == list(label)
+    assert set(label) == {"no", "yes"}
+    np.testing.assert_allclose(saved.predict_proba(WINE), table, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classes", "two classes", "numbers"])
+def test_what_catboost_writes(kind: str, tmp_path: Path):
+    catboost = pytest.importorskip("catboost", reason="an extra")
+    target = {"classes": KIND, "two classes": (KIND > 0).astype(int), "numbers": WINE["proline"] / 100}[kind]
+    make = catboost.CatBoostRegressor if kind == "numbers" else catboost.CatBoostClassifier
+    fitted = make(n_estimators=5, verbose=0, allow_writing_files=False).fit(WINE.to_numpy(), target)
+    fitted.save_model(str(tmp_path / "catboost.onnx"), format="onnx")
+    saved = adopted(onnx.load(tmp_path / "catboost.onnx"), tmp_path)
+    expected = fitted.predict(WINE.to_numpy()).ravel()
+    np.testing.assert_allclose(saved.predict(WINE), expected, rtol=0 if kind != "numbers" else 1e-5)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -212,12 +212,18 @@ def tree_regressor(writer: Writer) -> bool:
 
 
 def tree_classifier(writer: Writer) -> bool:
-    """Of three classes and more the one of the largest sum; of two, one sum against a threshold."""
+    """Of three classes and more the one of the largest sum; of two, a sum against a threshold."""
     classes = writer.given.get("classlabels_int64s") or writer.given.get("classlabels_strings") or []
     ids = set(writer.given["class_ids"])
     transform = writer.attribute("post_transform", "NONE")
     binary = len(classes) == 2 and len(ids) == 1
-    if transform not in ("NONE", "LOGISTIC", "SOFTMAX") or not (binary or len(classes) > 2):
+    if (
+        transform not in ("NONE", "LOGISTIC", "SOFTMAX")
+        or len(classes) < 2
+        or not ids <= set(range(len(classes)))
+    ):
+        return False
+    if len(classes) == 2 and not binary and writer.given.get("base_values"):
         return False
     if binary:
         writer.given["class_ids"] = [0] * len(writer.given["class_ids"])
@@ -232,6 +238,11 @@ def tree_classifier(writer: Writer) -> bool:
         finish = {"NONE": "Identity", "LOGISTIC": "Sigmoid", "SOFTMAX": "Softmax"}[transform]
         writer.add(finish, [scores], table, **({"axis": 1} if finish == "Softmax" else {}))
         index = writer.add("ArgMax", [scores], axis=1, keepdims=0)
+        if len(classes) == 2:
+            # ONNX Runtime looks at the second alone.
+            second = writer.add("Gather", [scores, writer.constant(1, np.int64)], axis=1)
+            above = writer.add("Greater", [second, writer.constant(0.0)])
+            index = writer.add("Cast", [above], to=onnx.TensorProto.INT64)
     writer.labels(classes, index, label)
     return True
 
