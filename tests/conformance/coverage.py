@@ -196,7 +196,10 @@ def not_applicable() -> Iterator[Outcome]:
 def settings(cls: type) -> Iterator[tuple[str, dict[str, Any]]]:
     """The estimator as it comes, and then with every named option and switch of its parameters, one at a time."""
     yield "", {}
-    defaults = cls(**required(cls)).get_params(deep=False)
+    with warnings.catch_warnings():
+        # Making one that is deprecated warns.
+        warnings.simplefilter("ignore")
+        defaults = cls(**required(cls)).get_params(deep=False)
     for name, constraints in sorted(getattr(cls, "_parameter_constraints", {}).items()):
         if not isinstance(constraints, list) or name in ("n_jobs", "verbose", "copy", "copy_X", "warm_start"):
             continue

@@ -290,7 +290,8 @@ def _check_probes(replay: Replay, frame: Any, probes: Sequence[Probe]) -> None:
             "",
             f"it raises an error for {value!r} in column {replay.schema.columns[column].name!r}, which the schema "
             "cannot rule out",
-            "Let the step that reads this column accept unseen values",
+            "Let the step that reads this column accept unseen values, such as numbers below all of X before a "
+            "logarithm (np.maximum, np.clip) and unknown categories (handle_unknown)",
         )
 
 

@@ -89,6 +89,45 @@ def classifier(labels: Any, *, zipped: bool, transform: str = "SOFTMAX") -> onnx
     return model(nodes, [make_tensor_value_info("X", FLOAT, [None, WIDTH])], [label, table])
 
 
+LEQ, GTE, LEAF = "BRANCH_LEQ", "BRANCH_GTE", "LEAF"
+
+
+def trees(classes: Any, **changes: Any) -> onnx.ModelProto:
+    """Three trees, one of them a single leaf, as skl2onnx writes them; of a regressor without `classes`."""
+    nodes: dict[str, Any] = {
+        "nodes_treeids": [0, 0, 0, 0, 0, 1, 1, 1, 2],
+        "nodes_nodeids": [0, 1, 2, 3, 4, 0, 1, 2, 0],
+        "nodes_featureids": [0, 6, 0, 0, 0, 12, 0, 0, 0],
+        "nodes_modes": [LEQ, GTE, LEAF, LEAF, LEAF, LEQ, LEAF, LEAF, LEAF],
+        "nodes_values": [13.05, 2.1, 0.0, 0.0, 0.0, 755.0, 0.0, 0.0, 0.0],
+        "nodes_truenodeids": [1, 2, 0, 0, 0, 1, 0, 0, 0],
+        "nodes_falsenodeids": [4, 3, 0, 0, 0, 2, 0, 0, 0],
+        "nodes_missing_value_tracks_true": [0, 1, 0, 0, 0, 0, 0, 0, 0],
+    }
+    leaves = [(0, 2, 0.2), (0, 3, 0.3), (0, 4, 0.1), (1, 1, 0.25), (1, 2, 0.3), (2, 0, 0.1)]
+    kind = "class" if classes else "target"
+    each = [(leaf, number % 3 if classes and len(classes) > 2 else 0) for number, leaf in enumerate(leaves)]
+    if classes and len(classes) > 2:
+        each += [(leaf, (target + 1) % 3) for leaf, target in each]
+    given = nodes | {
+        f"{kind}_treeids": [leaf[0] for leaf, _ in each],
+        f"{kind}_nodeids": [leaf[1] for leaf, _ in each],
+        f"{kind}_weights": [leaf[2] for leaf, _ in each],
+        f"{kind}_ids": [target for _, target in each],
+    }
+    taken = [make_tensor_value_info("X", FLOAT, [None, WIDTH])]
+    if not classes:
+        given = {"n_targets": 1, "base_values": [0.5]} | given | changes
+        node = make_node("TreeEnsembleRegressor", ["X"], ["answer"], domain="ai.onnx.ml", **given)
+        return model([node], taken, [make_tensor_value_info("answer", FLOAT, [None, 1])])
+    named = "classlabels_strings" if isinstance(classes[0], str) else "classlabels_int64s"
+    given = given | {named: classes} | changes
+    node = make_node("TreeEnsembleClassifier", ["X"], ["label", "table"], domain="ai.onnx.ml", **given)
+    label = make_tensor_value_info("label", STRING if isinstance(classes[0], str) else INT64, [None])
+    table = make_tensor_value_info("table", FLOAT, [None, len(classes)])
+    return model([node], taken, [label, table])
+
+
 def named_columns() -> onnx.ModelProto:
     """An input for each column, one of them text, named as converters name columns."""
     nodes = [
@@ -157,6 +196,76 @@ def test_a_classifier(labels: list[Any], transform: str, tmp_path: Path, *, zipp
     assert saved.classes is not None
     assert saved.classes.tolist() == labels
     np.testing.assert_allclose(saved.predict_proba(WINE), table, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"aggregate_function": "AVERAGE"}, {"nodes_modes": [LEQ, LEQ, *[LEAF] * 3, GTE, *[LEAF] * 3]}],
+    ids=["sum", "mean", "other comparisons"],
+)
+def test_a_regressor_of_trees(changes: Any, tmp_path: Path):
+    graph = trees(None, **changes)
+    X = WINE.mask(DRAW.random(WINE.shape) < 0.05)
+    saved = adopted(graph, tmp_path, X)
+    [expected] = answers(graph, X=X.to_numpy(np.float32))
+    np.testing.assert_allclose(saved.predict(X), expected, rtol=1e-6)
+    assert len(np.unique(expected)) >= 4
+
+
+@pytest.mark.parametrize("classes", [[0, 1], ["no", "yes"], [3, 5, 8]])
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_classifier_of_trees(classes: Any, transform: str, sign: float, tmp_path: Path):
+    weights = [sign ** (number % 2) * weight for number, weight in enumerate([0.2, 0.3, 0.1, 0.25, 0.3, 0.1])]
+    graph = trees(classes, post_transform=transform, class_weights=weights * (2 if len(classes) > 2 else 1))
+    label, table = answers(graph)
+    saved = adopted(graph, tmp_path)
+    assert saved.predict(WINE).tolist() == list(label)
+    np.testing.assert_allclose(saved.predict_proba(WINE), table, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("transform", ["NONE", "LOGISTIC", "SOFTMAX"])
+def test_trees_with_a_sum_for_each_of_two_classes(transform: str, tmp_path: Path):
+    leaves = {
+        "class_treeids": [0, 0, 0, 0, 0, 0, 1, 1],
+        "class_nodeids": [2, 2, 3, 3, 4, 4, 1, 2],
+        "class_weights": [0.2, -0.2, -0.3, 0.3, 0.1, -0.1, -0.25, 0.5],
+        "class_ids": [0, 1, 0, 1, 0, 1, 1, 1],
+    }
+    graph = trees(["no", "yes"], post_transform=transform, **leaves)
+    label, table = answers(graph)
+    saved = adopted(graph, tmp_path)
+    assert saved.predict(WINE).tolist() == list(label)
+    assert set(label) == {"no", "yes"}
+    np.testing.assert_allclose(saved.predict_proba(WINE), table, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classes", "two classes", "numbers"])
+def test_what_catboost_writes(kind: str, tmp_path: Path):
+    catboost = pytest.importorskip("catboost", reason="an extra")
+    target = {"classes": KIND, "two classes": (KIND > 0).astype(int), "numbers": WINE["proline"] / 100}[kind]
+    make = catboost.CatBoostRegressor if kind == "numbers" else catboost.CatBoostClassifier
+    fitted = make(n_estimators=5, verbose=0, allow_writing_files=False).fit(WINE.to_numpy(), target)
+    fitted.save_model(str(tmp_path / "catboost.onnx"), format="onnx")
+    saved = adopted(onnx.load(tmp_path / "catboost.onnx"), tmp_path)
+    expected = fitted.predict(WINE.to_numpy()).ravel()
+    np.testing.assert_allclose(saved.predict(WINE), expected, rtol=0 if kind != "numbers" else 1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"nodes_truenodeids": [1, 0, 0, 0, 0, 1, 0, 0, 0]},
+        {"nodes_truenodeids": [1, 9, 0, 0, 0, 1, 0, 0, 0]},
+        {"nodes_values": [1.0]},
+        {"target_ids": [0, 0, 0, 0, 0, -1]},
+        {"aggregate_function": "MIN"},
+    ],
+    ids=["a cycle", "no such child", "too few values", "a target below 0", "a minimum"],
+)
+def test_trees_that_have_no_such_form(changes: Any, tmp_path: Path):
+    with pytest.raises(UnsupportedModelError, match="it needs TreeEnsembleRegressor"):
+        adopted(trees(None, **changes), tmp_path)
 
 
 def test_an_input_for_each_column(tmp_path: Path):

@@ -74,7 +74,8 @@ def _numbers(graph: OnnxGraph, values: Var) -> Regression:
     answer = op.cast(values, to=np.float64)
     last = last_operator(graph.graph.model)
     if shape is not None and len(shape) == 1:
-        return Regression(answer, last_operator=last)
+        # CatBoost states one size and answers with two.
+        return Regression(op.reshape(answer, constant([-1], np.int64)), last_operator=last)
     width = shape[1] if shape is not None and len(shape) == 2 else None
     if not isinstance(width, int):
         raise graph.refuse(

@@ -88,7 +88,8 @@ class OnnxGraph:
 
     def predict(self, frame: Any) -> NDArray[Any]:
         """The answers `[N]` or `[N, k]` to the rows of a table; `ValueError` where it has none."""
-        return self._run(frame, self.answer.prediction)
+        answers: NDArray[Any] = self._run(frame, self.answer.prediction)
+        return answers
 
     def _probabilities(self, frame: Any) -> NDArray[np.float64]:
         found = self._run(frame, str(self.answer.probabilities))

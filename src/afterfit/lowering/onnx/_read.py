@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from afterfit.bundle import DOMAIN_ALIASES, ONNX, ONNX_ML, OPERATORS
 from afterfit.errors import UnsupportedModelError
@@ -17,7 +17,7 @@ from afterfit.lowering.onnx._rewrite import rewrite
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DTYPES = {
+_DTYPES: dict[int, np.dtype[Any]] = {
     onnx.TensorProto.FLOAT: np.dtype(np.float32),
     onnx.TensorProto.DOUBLE: np.dtype(np.float64),
     onnx.TensorProto.INT64: np.dtype(np.int64),

@@ -1,4 +1,4 @@
-"""Operators of `ai.onnx.ml` that compute in float32, written with the tensor operators that bundles hold."""
+"""Operators of `ai.onnx.ml` that compute in float32, written with the operators that bundles hold."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import numpy as np
 import onnx
 
 from afterfit.bundle import ONNX_ML
+from afterfit.lowering.onnx._trees import tree_classifier, tree_regressor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
-class _Writer:
+class Writer:
     """The nodes that take the place of one; their values are named after it."""
 
     def __init__(self, node: onnx.NodeProto, number: int) -> None:
@@ -35,6 +36,18 @@ class _Writer:
         self.nodes.append(onnx.helper.make_node(operator, list(inputs), [name], **attributes))
         return name
 
+    def labels(self, classes: Sequence[Any], index: str, output: str) -> None:
+        """The class at each `index` `[N]`, as the output called so."""
+        if isinstance(classes[0], bytes):
+            # Without NumPy's strings, which lose a NUL at their end.
+            held = onnx.TensorProto(
+                name="classes", data_type=onnx.TensorProto.STRING, dims=[len(classes)], string_data=classes
+            )
+            table = self.add("Constant", [], value=held)
+        else:
+            table = self.constant(classes, np.int64)
+        self.add("Gather", [table, index], output)
+
     def floats(self) -> str:
         """The first input as float32."""
         return self.add("Cast", [self.node.input[0]], to=onnx.TensorProto.FLOAT)
@@ -48,7 +61,7 @@ def rewrite(model: onnx.ModelProto, labels: Sequence[Any]) -> None:
     nodes: list[onnx.NodeProto] = []
     for number, node in enumerate(model.graph.node):
         write = _WRITERS.get(node.op_type) if node.domain == ONNX_ML else None
-        writer = _Writer(node, number)
+        writer = Writer(node, number)
         nodes += writer.nodes if write is not None and write(writer) else [node]
         if node.op_type == "ZipMap":
             _state_table(model, node.output[0], len(labels))
@@ -64,18 +77,18 @@ def _state_table(model: onnx.ModelProto, name: str, width: int) -> None:
             )
 
 
-def _zip_map(writer: _Writer) -> bool:
+def _zip_map(writer: Writer) -> bool:
     writer.add("Identity", [writer.node.input[0]], writer.node.output[0])
     return True
 
 
-def _scaler(writer: _Writer) -> bool:
+def _scaler(writer: Writer) -> bool:
     moved = writer.add("Sub", [writer.floats(), writer.constant(writer.attribute("offset", [0.0]))])
     writer.add("Mul", [moved, writer.constant(writer.attribute("scale", [1.0]))], writer.node.output[0])
     return True
 
 
-def _normalizer(writer: _Writer) -> bool:
+def _normalizer(writer: Writer) -> bool:
     operators = {"MAX": "ReduceMax", "L1": "ReduceL1", "L2": "ReduceL2"}
     values, axis = writer.floats(), writer.constant([1], np.int64)
     attributes: dict[str, Any] = {"keepdims": 1}
@@ -87,13 +100,13 @@ def _normalizer(writer: _Writer) -> bool:
     return True
 
 
-def _feature_vectorizer(writer: _Writer) -> bool:
+def _feature_vectorizer(writer: Writer) -> bool:
     parts = [writer.add("Cast", [name], to=onnx.TensorProto.FLOAT) for name in writer.node.input]
     writer.add("Concat", parts, writer.node.output[0], axis=1)
     return True
 
 
-def _linear_regressor(writer: _Writer) -> bool:
+def _linear_regressor(writer: Writer) -> bool:
     targets = writer.attribute("targets", 1)
     if writer.attribute("post_transform", "NONE") != "NONE":
         return False
@@ -101,7 +114,7 @@ def _linear_regressor(writer: _Writer) -> bool:
     return True
 
 
-def _scores(writer: _Writer, rows: int, output: str | None = None) -> str:
+def _scores(writer: Writer, rows: int, output: str | None = None) -> str:
     """`X W^T + b`, float32 `[N, rows]`."""
     weights = np.reshape(writer.attribute("coefficients", []), (rows, -1)).T
     product = writer.add("MatMul", [writer.floats(), writer.constant(weights)])
@@ -109,7 +122,7 @@ def _scores(writer: _Writer, rows: int, output: str | None = None) -> str:
     return writer.add("Add", [product, writer.constant(shift)], output)
 
 
-def _linear_classifier(writer: _Writer) -> bool:
+def _linear_classifier(writer: Writer) -> bool:
     """Of two rows of coefficients and more; a single row has rules of its own about signs."""
     classes = writer.attribute("classlabels_ints", []) or writer.attribute("classlabels_strings", [])
     rows = len(writer.attribute("intercepts", []))
@@ -126,24 +139,18 @@ def _linear_classifier(writer: _Writer) -> bool:
         else:
             writer.add("Softmax", [scores], probabilities, axis=1)
     index = writer.add("ArgMax", [scores], axis=1, keepdims=0)
-    if isinstance(classes[0], bytes):
-        # Without NumPy's strings, which lose a NUL at their end.
-        held = onnx.helper.make_tensor(
-            "classes", onnx.TensorProto.STRING, [len(classes)], [bytes(text) for text in classes]
-        )
-        table = writer.add("Constant", [], value=held)
-    else:
-        table = writer.constant(classes, np.int64)
-    writer.add("Gather", [table, index], label)
+    writer.labels(classes, index, label)
     return True
 
 
-_WRITERS: dict[str, Callable[[_Writer], bool]] = {
+_WRITERS: dict[str, Callable[[Writer], bool]] = {
     "FeatureVectorizer": _feature_vectorizer,
     "LinearClassifier": _linear_classifier,
     "LinearRegressor": _linear_regressor,
     "Normalizer": _normalizer,
     "Scaler": _scaler,
+    "TreeEnsembleClassifier": tree_classifier,
+    "TreeEnsembleRegressor": tree_regressor,
     "ZipMap": _zip_map,
 }
 """What writes the nodes of each operator; False where it has no exact form with these attributes."""

@@ -227,10 +227,12 @@ def _iterate(coupling: _Coupling, start: Var) -> Var:
 
     def go_on(estimate: Var, going: Var, nested: int) -> tuple[Var, ...]:
         change = rest if nested == 0 else partial(one_more, nested=nested)
-        return op.if_(
-            _some(going),
-            then_branch=lambda: change(estimate, going),
-            else_branch=lambda: (op.identity(estimate), op.identity(going)),
+        return tuple(
+            op.if_(
+                _some(going),
+                then_branch=lambda: change(estimate, going),
+                else_branch=lambda: (op.identity(estimate), op.identity(going)),
+            )
         )
 
     def one_more(estimate: Var, going: Var, nested: int) -> tuple[Var, ...]:
