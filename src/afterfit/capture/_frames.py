@@ -124,8 +124,18 @@ def distinct_values(frame: Any, column: int) -> list[Any]:
         return list(frame.iloc[:, column].drop_duplicates().tolist())
     if kind == "polars":
         return list(frame.to_series(column).unique(maintain_order=True).to_list())
+    return list(dict.fromkeys(all_values(frame, column)))
+
+
+def all_values(frame: Any, column: int) -> list[Any]:
+    """The value of each row in one column of a reference frame."""
+    kind = kind_of(frame)
+    if kind == "pandas":
+        return list(frame.iloc[:, column].tolist())
+    if kind == "polars":
+        return list(frame.to_series(column).to_list())
     values = list(frame.values())[column] if kind == "arrays" else frame[:, column]
-    return list(dict.fromkeys(values.tolist()))
+    return list(values.tolist())
 
 
 def take(frame: Any, rows: Sequence[int] | np.ndarray[Any, Any]) -> Any:

@@ -12,7 +12,7 @@ import spox
 import spox.opset.ai.onnx.v21 as op
 
 from afterfit.capture._forgotten import check_categories
-from afterfit.capture._frames import distinct_values, gap_of
+from afterfit.capture._frames import all_values, distinct_values, gap_of
 from afterfit.capture._labels import lower_labels
 from afterfit.capture._near_one import keep_factors_near_one
 from afterfit.lowering import (
@@ -110,6 +110,7 @@ def lower_model(
             column.categorical,
             np.nan if frame is None else gap_of(frame, i),
             tuple if frame is None else partial(distinct_values, frame, i),
+            tuple if frame is None else partial(all_values, frame, i),
             beyond_float=column.input == "integer",
         )
         for i, column in enumerate(table.columns)

@@ -58,7 +58,8 @@ class RawColumn:
 
     `dtype`: what the library holds for it (`object` for text). `categorical`: it is of a categorical dtype.
     `missing`: what the library holds where a value is missing: NaN, None or `pandas.NA`. Imputers tell them
-    apart in columns of Python objects. `distinct`: gives the different values that the column holds in `X`.
+    apart in columns of Python objects. `distinct`: gives the different values that the column holds in `X`,
+    `values` that of each row.
     """
 
     name: str
@@ -66,6 +67,7 @@ class RawColumn:
     categorical: bool = False
     missing: Any = math.nan
     distinct: Callable[[], Sequence[Any]] = tuple
+    values: Callable[[], Sequence[Any]] = tuple
     beyond_float: bool = False
     """It holds integers beyond 2**53, which lowerings see rounded to float64."""
 

@@ -224,7 +224,10 @@ def test_tables_of_known_combinations_only(rows: Rows, agrees: Any, monkeypatch:
     "imputer",
     [SimpleImputer(strategy="constant", fill_value="gone"), SimpleImputer(strategy="most_frequent")],
 )
-def test_inside_a_pipeline(imputer: Any, rows: Rows, agrees: Any):
+@pytest.mark.parametrize("most", [0, 1 << 20], ids=["combinations of rows", "all combinations"])
+def test_inside_a_pipeline(imputer: Any, most: int, rows: Rows, agrees: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_hashes, "MOST_COMBINATIONS", most)
+
     def with_gaps(table: pd.DataFrame, seed: int) -> pd.DataFrame:
         gaps = np.random.default_rng(seed).random((len(table), 2)) < 0.2
         return table.assign(**table[["word", "place"]].mask(gaps))
@@ -272,9 +275,22 @@ def test_categories_that_x_does_not_hold_are_refused(rows: Rows, refuses: Any):
     refuses(model, rows.X[rows.X.place != "place 3"].reset_index(drop=True), "Give the training rows")
 
 
-def test_too_many_combinations_are_refused(rows: Rows, refuses: Any, monkeypatch: pytest.MonkeyPatch):
+def test_combinations_too_many_to_look_through_are_those_of_the_rows(
+    rows: Rows, agrees: Any, refuses: Any, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(_hashes, "MOST_COMBINATIONS", 0)
+    model = catboost.CatBoostClassifier(**COMMON).fit(rows.X, rows.y)
+    once = [rows.X.drop_duplicates(name) for name in CATEGORIES]
+    refuses(model, pd.concat(once, ignore_index=True), "combinations of the categories")
+    agrees(model, rows.X, *rows.others)
+
+
+def test_tables_and_combinations_too_large_are_refused(
+    rows: Rows, refuses: Any, monkeypatch: pytest.MonkeyPatch
+):
     model = catboost.CatBoostClassifier(**COMMON).fit(rows.X, rows.y)
     monkeypatch.setattr(_hashes, "MOST_COMBINATIONS", 40)
+    monkeypatch.setattr(_hashes, "MOST_CANDIDATES", 40)
     refuses(model, rows.X, "max_ctr_complexity")
     monkeypatch.undo()
     monkeypatch.setattr(_lookup, "_MOST_BYTES", 100)

@@ -97,6 +97,22 @@ class Feature:
         """The hashes of all categories, none twice, sorted."""
         return np.unique(self._hashes)
 
+    def rows(self) -> NDArray[np.int64]:
+        """The place in `hashes` of the category in each row of `X`, -1 for none."""
+        origin = self._block.origins[0]
+        if origin is None:
+            return np.zeros(0, np.int64)
+        places = dict(zip(self._values, np.searchsorted(self.hashes, self._hashes).tolist(), strict=True))
+        other = places[_as_category(origin.fills[0])] if origin.fills else -1
+        replaced = {value for value in origin.replaced if not is_missing(value)}
+        return np.array(
+            [
+                other if is_missing(value) or value in replaced else places[value]
+                for value in self._context.columns[origin.column].values()
+            ],
+            dtype=np.int64,
+        )
+
     @cached_property
     def index(self) -> Var:
         """The place of each row's category in `hashes`, float64 `[N, 1]`; their number for any other category."""

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 _FACTOR = 0x4906BA494954CB65
 _INVERSE = np.uint64(pow(_FACTOR, -1, 1 << 64))
 _MULTIPLIER = np.uint64(_FACTOR)
-MOST_COMBINATIONS = 1 << 25
-"""Hashes of combinations to look through for one projection, 8 bytes each and as much again to sort them."""
+MOST_COMBINATIONS = 1 << 22
+"""Hashes of combinations to look through for one projection; more take seconds."""
+
+MOST_CANDIDATES = 1 << 25
+"""Hashes of combinations of rows to look up for one projection, 8 bytes each and as much again for their places."""
 
 
 def category_hashes(values: Sequence[Any]) -> NDArray[np.uint32]:
@@ -89,9 +92,8 @@ def find_combinations(
     unfolded too. Combinations of the first features are folded, the targets are unfolded by the rest, and both
     meet.
     """
-    sizes = [len(found) for found in hashes] + [2] * conditions
-    parts = [found.astype(np.int32).astype(np.int64).astype(np.uint64) for found in hashes]
-    parts += [np.array([0, 1], dtype=np.uint64)] * conditions
+    parts = _parts(hashes, conditions)
+    sizes = [len(part) for part in parts]
     costs = [
         math.prod(sizes[:meeting]) + len(targets) * math.prod(sizes[meeting:])
         for meeting in range(1, len(hashes) + 1)
@@ -101,7 +103,7 @@ def find_combinations(
         return None
     folded = np.zeros(1, dtype=np.uint64)
     for part in parts[:meeting]:
-        folded = (_MULTIPLIER * (folded[:, np.newaxis] + _MULTIPLIER * part)).ravel()
+        folded = _fold(folded[:, np.newaxis], part).ravel()
     unfolded = targets
     for part in reversed(parts[meeting:]):
         unfolded = (
@@ -115,3 +117,33 @@ def find_combinations(
     begun = np.unravel_index(order[np.repeat(first, times) + within], sizes[:meeting])
     *ended, places = np.unravel_index(met, unfolded.shape)
     return np.stack([*begun, *ended], axis=1).astype(np.int64), places.astype(np.int64)
+
+
+def match_combinations(
+    hashes: Sequence[NDArray[np.uint32]],
+    conditions: int,
+    targets: NDArray[np.uint64],
+    candidates: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
+    """As `find_combinations`, but only among `candidates` `[c, features]` of categories; `targets` are sorted."""
+    if len(candidates) << conditions > MOST_CANDIDATES:
+        return None
+    parts = _parts(hashes, conditions)
+    folded = np.zeros(len(candidates), dtype=np.uint64)
+    for column, part in enumerate(parts[: len(hashes)]):
+        folded = _fold(folded, part[candidates[:, column]])
+    for part in parts[len(hashes) :]:
+        folded = _fold(folded[..., np.newaxis], part)
+    places = np.minimum(np.searchsorted(targets, folded), len(targets) - 1)
+    row, *ended = np.nonzero(targets[places] == folded)
+    return np.column_stack([candidates[row], *ended]).astype(np.int64), places[row, *ended]
+
+
+def _parts(hashes: Sequence[NDArray[np.uint32]], conditions: int) -> list[NDArray[np.uint64]]:
+    """What is folded for each part of a combination; hashes of categories with their sign."""
+    signed = [found.astype(np.int32).astype(np.int64).astype(np.uint64) for found in hashes]
+    return signed + [np.array([0, 1], dtype=np.uint64)] * conditions
+
+
+def _fold(folded: NDArray[np.uint64], part: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return _MULTIPLIER * (folded + _MULTIPLIER * part)

@@ -13,7 +13,7 @@ import spox.opset.ai.onnx.v21 as op
 
 from afterfit.lowering._table import constant
 from afterfit.lowering._tree_ensemble import note_thresholds_of, round_thresholds_from_float32
-from afterfit.lowering.catboost._hashes import find_combinations
+from afterfit.lowering.catboost._hashes import find_combinations, match_combinations
 from afterfit.schema._types import FLOAT_EXACT
 
 if TYPE_CHECKING:
@@ -136,6 +136,11 @@ class StatisticColumns:
         tables = [one.hashes for one in self._dump.statistics if one.projection == projection]
         met = np.unique(np.concatenate(tables))
         found = find_combinations(hashes, projection.conditions, met)
+        if found is None:
+            # Where the rows of X explain all that CatBoost has met, it has met no other combination.
+            rows = np.unique(np.stack([feature.rows() for feature in features], axis=1), axis=0)
+            known = rows[(rows >= 0).all(axis=1)]
+            found = match_combinations(hashes, projection.conditions, met, known)
         names = " and ".join(repr(feature.name) for feature in features)
         if found is None:
             raise self._context.refuse(
