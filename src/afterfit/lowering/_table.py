@@ -42,10 +42,9 @@ class Origin:
     verbatim: bool
     replaced: tuple[Any, ...] = ()
     """Raw values that an imputer replaced on the way: the model answers for them, though no category."""
-    filled: bool = False
-    """An imputer took the missing values away, so that what follows never sees one."""
     fills: tuple[Any, ...] = ()
-    """What imputers wrote in their place: the column may hold these beside its raw values."""
+    """What imputers wrote where a value was missing: the column may hold these beside its raw values, and where there
+    are any, no value is missing."""
 
 
 @dataclass(frozen=True, eq=False)

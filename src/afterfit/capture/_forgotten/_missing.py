@@ -33,7 +33,7 @@ def missing_findings(context: Context, rows: Rows) -> list[Finding]:
             continue
         splits = _splits(step.estimator)
         for i, origin in enumerate(step.received.origins):
-            if origin is None or not origin.verbatim or origin.filled:
+            if origin is None or not origin.verbatim or origin.fills:
                 continue
             column = rows[origin.column]
             if column is None:

@@ -81,7 +81,7 @@ def _imputed(
     ]
     value = estimator.missing_values
     if is_missing(value):
-        return [origin and replace(origin, filled=True) for origin in known]
+        return known
     value = value.item() if isinstance(value, np.generic) else value
     return [origin and replace(origin, replaced=(*origin.replaced, value)) for origin in known]
 
