@@ -18,6 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeRegressor
+from sklearn.tree import DecisionTreeRegressor
 
 from afterfit.errors import ForgottenPreprocessingError
 
@@ -80,8 +81,23 @@ def test_missing_values_that_the_trees_never_saw(raw, target, refusal, saved):
     error = refusal(HistGradientBoostingRegressor(max_iter=8).fit(filled, target), gaps)
     assert "send a missing value where most rows went" in error.evidence[0]
     assert saved(HistGradientBoostingRegressor(max_iter=8).fit(gaps, target), gaps).verify().ok
-    whole = make_pipeline(SimpleImputer(strategy="median"), HistGradientBoostingRegressor(max_iter=8))
-    assert saved(whole.fit(gaps, target), gaps).verify().ok
+
+
+@pytest.mark.parametrize("strategy", ["mean", "median", "most_frequent"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        HistGradientBoostingRegressor(max_iter=8),
+        RandomForestClassifier(5, random_state=0),
+        DecisionTreeRegressor(),
+    ],
+    ids=["hist", "forest", "tree"],
+)
+def test_an_imputer_of_the_pipeline_is_not_forgotten(raw, label, saved, model, strategy):
+    gaps = raw.astype(float)
+    gaps.loc[np.random.default_rng(2).random(len(raw)) < 0.2, "income"] = np.nan
+    whole = make_pipeline(SimpleImputer(strategy=strategy), model)
+    assert saved(whole.fit(gaps, (label == "yes") * 1), gaps).verify().ok
 
 
 @pytest.mark.parametrize("fill", ["mean", "median", "most frequent value", "number 0"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from afterfit.capture._forgotten._rows import Rows
-    from afterfit.lowering import Context
+    from afterfit.capture._forgotten._rows import NumberColumn, Rows
+    from afterfit.lowering import Context, Origin
 
 TREES = 10
 """Trees of an ensemble that are looked at."""
@@ -67,10 +67,7 @@ def tree_count_findings(context: Context, rows: Rows) -> list[Finding]:
     Only where `X` are the training rows: of any other rows nothing counts alike, and nothing is said.
     """
     for step in context.steps:
-        columns = [
-            rows[origin.column] if origin is not None and origin.verbatim else None
-            for origin in step.received.origins
-        ]
+        columns = [_received(origin, rows) for origin in step.received.origins]
         held = [column for column in columns if column is not None]
         if len(held) < len(columns) or not any(np.isnan(column.values).any() for column in held):
             continue
@@ -91,6 +88,17 @@ def tree_count_findings(context: Context, rows: Rows) -> list[Finding]:
                     )
                 ]
     return []
+
+
+def _received(origin: Origin | None, rows: Rows) -> NumberColumn | None:
+    """A column as a step receives it, filled in by the imputers before the step; None where that is not known."""
+    column = rows[origin.column] if origin is not None and origin.verbatim else None
+    if origin is None or column is None or not origin.fills:
+        return column
+    fill = origin.fills[0]
+    if origin.replaced or not isinstance(fill, int | float | np.number):
+        return None
+    return replace(column, values=np.where(np.isnan(column.values), float(fill), column.values))
 
 
 def _filled(values: NDArray[np.float64], fill: Callable[[NDArray[np.float64]], float]) -> NDArray[np.float64]:
