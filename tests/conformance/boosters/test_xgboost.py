@@ -167,7 +167,7 @@ def test_early_stopping_answers_with_the_best_iteration(data: Any, agrees: Any):
 def test_arrays_with_a_number_for_missing_values(dtype: Any, data: Any, agrees: Any):
     rows = data("diabetes", missing=True, categorical=False)
     X, more = (
-        ((table * 1000).fillna(-7).round().to_numpy() / (1 if dtype == np.int32 else 8)).astype(dtype)
+        ((table * 1000).fillna(-700).round().to_numpy() / (1 if dtype == np.int32 else 8)).astype(dtype)
         for table in (rows.X, rows.rows)
     )
     missing = X[np.isnan(rows.X.to_numpy())][0]
