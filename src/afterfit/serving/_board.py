@@ -173,6 +173,7 @@ def _width(line: list[Any]) -> int:
 
 
 def is_alive(process: int) -> bool:
+    """Whether a process of this number runs, whoever it belongs to."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -12,8 +12,7 @@ import os
 import secrets
 import stat
 import sys
-import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -201,19 +200,15 @@ def _changing(path: Path) -> Iterator[None]:
 
 def write_keys(path: Path, keys: list[Key]) -> None:
     """Replace the file at once, so that nobody reads half of it; its rights stay, and are its owner's alone if new."""
+    from afterfit.runtime._files import AtomicFile
+
     content = msgspec.json.format(msgspec.json.encode(_File(1, keys)), indent=2) + b"\n"
-    # Through a link, such as those of mounted secrets, the file itself is replaced.
-    target = path.resolve()
-    number, written = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    rights = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o600
+    atomic = AtomicFile(path)
     try:
-        with os.fdopen(number, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            Path(written).chmod(stat.S_IMODE(target.stat().st_mode))
-        Path(written).replace(target)
-    except BaseException:
-        with suppress(OSError):
-            Path(written).unlink()
-        raise
+        if hasattr(os, "fchmod"):
+            os.fchmod(atomic.file.fileno(), rights)
+        atomic.file.write(content)
+        atomic.commit()
+    finally:
+        atomic.discard()
