@@ -200,7 +200,8 @@ def test_connections_are_bounded_and_the_next_waits(toy_bundle):
                 fifth = stack.enter_context(socket.create_connection((host, int(port)), timeout=30))
                 fifth.sendall(b"GET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
                 first, _, _ = select.select([fifth, *opened], [], [], 30)
-                assert fifth not in first
+                # An idle one ended, and the fifth may have its answer by the time that this is seen.
+                assert set(first) & set(opened)
                 assert answer(fifth).startswith(b"HTTP/1.1 200")
         finally:
             process.terminate()
