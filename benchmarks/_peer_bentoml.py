@@ -1,4 +1,4 @@
-"""BentoML, with the batching it offers."""
+"""BentoML, as it comes, or with the batching it offers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Flights:
     def __init__(self) -> None:
         self.pipeline = joblib.load(os.environ["FLIGHTS_JOBLIB"])
 
-    @bentoml.api(batchable=True)
+    @bentoml.api(batchable=os.environ["BATCHING"] == "1")
     def predict(self, rows: list[Row]) -> list[list[float]]:
         frame = pd.DataFrame([row.model_dump() for row in rows])
         return self.pipeline.predict_proba(frame).tolist()

@@ -1,4 +1,4 @@
-"""LitServe, with the batching it offers."""
+"""LitServe, as it comes, or with the batching it offers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ class Flights(litserve.LitAPI):
     def batch(self, inputs: list[dict]) -> pd.DataFrame:
         return pd.DataFrame(inputs)
 
-    def predict(self, frame: pd.DataFrame) -> list[list[float]]:
-        return self.pipeline.predict_proba(frame).tolist()
+    def predict(self, given: pd.DataFrame | dict) -> list[list[float]] | list[float]:
+        if isinstance(given, dict):
+            return self.pipeline.predict_proba(pd.DataFrame([given]))[0].tolist()
+        return self.pipeline.predict_proba(given).tolist()
 
     def unbatch(self, output: list[list[float]]) -> list[list[float]]:
         return output
@@ -31,7 +33,8 @@ class Flights(litserve.LitAPI):
 
 
 if __name__ == "__main__":
-    api = Flights(max_batch_size=64, batch_timeout=0.001)
+    batching = {"max_batch_size": 64, "batch_timeout": 0.001} if os.environ["BATCHING"] == "1" else {}
+    api = Flights(**batching)
     server = litserve.LitServer(api, accelerator="cpu", workers_per_device=1)
     server.run(
         port=int(sys.argv[1]),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import venv
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,9 @@ PACKAGES = {
     "mlserver": ["mlserver==1.7.1", "mlserver-sklearn==1.7.1"],
     "litserve": ["litserve==0.2.19"],
 }
+OFFER_BATCHING = {"bentoml", "litserve"}
+"""Those that join requests into one run where they are told to, which they are not as they come."""
+
 SHARED = ["joblib", "pandas", "scikit-learn"]
 """Packages of which peers get the versions that the pipeline was fitted with."""
 
@@ -50,8 +53,13 @@ class Server:
     versions: str = ""
 
 
-def peer(name: str, cache: Path, folder: Path, pickle: Path, schema: Sequence[tuple[str, str]]) -> Server:
-    """A peer that serves the pickled pipeline; `schema` are the columns, with their V2 datatypes."""
+def peer(
+    name: str, cache: Path, folder: Path, pickle: Path, schema: Sequence[tuple[str, str]]
+) -> list[Server]:
+    """A peer that serves the pickled pipeline, as it comes, and with its batching where it offers that.
+
+    `schema` are the columns, with their V2 datatypes.
+    """
     python = environment(name, cache)
     own = folder / name
     own.mkdir()
@@ -62,7 +70,13 @@ def peer(name: str, cache: Path, folder: Path, pickle: Path, schema: Sequence[tu
         "mlserver": _mlserver,
         "litserve": _litserve,
     }[name]
-    return made(str(python), own, pickle, schema, versions)
+    server = made(str(python), own, pickle, schema, versions)
+    if name not in OFFER_BATCHING:
+        return [server]
+    return [
+        replace(server, environment={**server.environment, "BATCHING": "0"}),
+        replace(server, name=f"{server.name}, batching", environment={**server.environment, "BATCHING": "1"}),
+    ]
 
 
 def environment(name: str, cache: Path) -> Path:

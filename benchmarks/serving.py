@@ -11,7 +11,7 @@ December per request, the servers taking turns in every round:
 - a granian ASGI app that reads the body and answers a constant of the same size, and nginx that answers one without
   reading: the most that this HTTP layer, and any, can do;
 - with `--peers mlflow,bentoml,mlserver,litserve`, these, each in a virtual environment of its own that is made in
-  `--cache` and kept; BentoML and LitServe with their batching.
+  `--cache` and kept; BentoML and LitServe as they come, and with their batching.
 
 Before anything is timed, the answers of all of them to `CHECKED` flights are compared with the pipeline in memory;
 `--check` does only that. Then 1,000 flights in one request, as JSON and as Arrow, against FastAPI + pandas + joblib on
@@ -117,7 +117,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         prepared = prepare(Path(folder))
         servers = row_servers(prepared)
-        servers += [peer(name, arguments.cache, prepared.folder, prepared.pickle, SCHEMA) for name in peers]
+        for name in peers:
+            servers += peer(name, arguments.cache, prepared.folder, prepared.pickle, SCHEMA)
         print_versions(servers)
         for server in servers:
             check(server, prepared)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from afterfit.errors import OverloadedError
-from afterfit.serving._batching import Batcher
+from afterfit.serving._batching import GATHERING_TURNS, Batcher
 from afterfit.serving._cost import RunCost
 
 
@@ -67,6 +67,60 @@ def test_a_lone_request_waits_for_nobody(executor):
 
     asyncio.run(main())
     assert echo.runs == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize(("is_told", "runs"), [(True, [[0, 1]]), (False, [[0], [1]])])
+def test_a_run_is_put_off_for_requests_that_have_begun(executor, is_told, runs):
+    """`is_told`: whether the batcher is told of the second request when that begins, a turn before it asks."""
+    echo = Echo()
+    arriving = set()
+
+    async def second(batcher):
+        await asyncio.sleep(0)
+        arriving.clear()
+        return await ask(batcher, [1])
+
+    async def main():
+        batcher = Batcher(echo, executor=executor, arriving=arriving)
+        if is_told:
+            arriving.add("second")
+        return await asyncio.gather(ask(batcher, [0]), second(batcher))
+
+    assert asyncio.run(main()) == [[0], [1]]
+    assert echo.runs == runs
+
+
+@pytest.mark.parametrize(("others", "turns"), [(0, 1), (1, 2), (9, GATHERING_TURNS)])
+def test_a_run_is_put_off_only_while_each_turn_brings_it_more(executor, others, turns):
+    """One request never arrives; `others` ask in one turn each."""
+    echo = Echo()
+
+    async def main():
+        batcher = Batcher(echo, executor=executor, arriving={"one that never comes"})
+        tickets = [batcher.submit(pack([0]), 1)]
+        waited = 0
+        while tickets[0].batch is None:
+            await asyncio.sleep(0)
+            waited += 1
+            if waited <= others:
+                tickets.append(batcher.submit(pack([waited]), 1))
+        return waited
+
+    # The flush runs in the first turn, and once more for each turn by which it was put off.
+    assert asyncio.run(main()) == 1 + turns
+    assert echo.runs[0] == list(range(min(others, turns) + 1))
+
+
+def test_a_full_run_is_not_put_off(executor):
+    echo = Echo()
+
+    async def main():
+        batcher = Batcher(echo, executor=executor, max_rows=2, arriving={"another"})
+        tickets = [batcher.submit(pack([i]), 1) for i in range(2)]
+        await asyncio.sleep(0)
+        assert [ticket.batch is not None for ticket in tickets] == [True, True]
+
+    asyncio.run(main())
 
 
 def test_one_bad_request_spoils_only_itself(executor):
@@ -185,20 +239,30 @@ def test_a_request_whose_client_left_disturbs_nobody(executor):
     ),
     max_rows=st.integers(1, 20),
     inline_rows=st.integers(0, 20),
+    are_told=st.booleans(),
 )
-def test_every_request_gets_its_own_rows_whatever_the_order(requests, max_rows, inline_rows):
-    """`requests`: (turns to wait before asking, rows, whether one of them is bad)."""
+def test_every_request_gets_its_own_rows_whatever_the_order(requests, max_rows, inline_rows, are_told):
+    """`requests`: (turns to wait before asking, rows, whether one of them is bad).
+
+    `are_told`: whether the batcher is told of those that have begun and not asked yet.
+    """
     echo = Echo()
+    arriving = set()
 
     async def one(batcher, number, turns, size, is_bad):
+        if are_told:
+            arriving.add(number)
         for _ in range(turns):
             await asyncio.sleep(0)
+        arriving.discard(number)
         values = [number * 100 + i for i in range(size)]
         return await ask(batcher, [*values[:-1], -1 - number] if is_bad else values)
 
     async def main():
         with ThreadPoolExecutor(1) as pool:
-            batcher = Batcher(echo, executor=pool, max_rows=max_rows, inline_rows=inline_rows)
+            batcher = Batcher(
+                echo, executor=pool, max_rows=max_rows, inline_rows=inline_rows, arriving=arriving
+            )
             return await asyncio.gather(
                 *[one(batcher, number, *request) for number, request in enumerate(requests)],
                 return_exceptions=True,

@@ -96,6 +96,21 @@ def test_labels_beyond_the_limit_are_counted_together(tmp_path):
     assert value(found, "a_total", overflow="true") > 0
 
 
+@given(st.lists(st.floats(0, 1e3), max_size=20))
+def test_values_counted_together_count_as_each_would(tmp_path_factory, numbers):
+    folder = tmp_path_factory.mktemp("board")
+    board = Board(folder)
+    bounds = (0.5, 1.0, 100.0)
+    board.histogram("together", bounds).observe_all(numbers)
+    for number in numbers:
+        board.histogram("alone", bounds).observe(number)
+    found = read(exposition(add_up(folder), {"together": "T.", "alone": "A."}))
+    board.close()
+    for bound in ("0.5", "1", "100", "+Inf"):
+        assert value(found, "together_bucket", le=bound) == value(found, "alone_bucket", le=bound)
+    assert value(found, "together_sum") == pytest.approx(value(found, "alone_sum"))
+
+
 @pytest.fixture
 def counted(tmp_path, toy_bundle):
     meter = ServerMeter(tmp_path)

@@ -1,15 +1,18 @@
 """Requests that arrive together share one run of the model.
 
 Every request that is submitted during one turn of the event loop waits until the turn ends; then their rows
-are joined, run once, and handed back to who asked. Nobody waits for a clock, so a lone request pays nothing
-but the end of its own turn. While a slow model runs in its thread, the requests that come in meanwhile gather
-and share the next run.
+are joined, run once, and handed back to who asked. Where more requests have begun and their rows are not here
+yet, the run is put off by a turn or two, so that they share it. Nobody waits for a clock, so a lone request pays
+nothing but the end of its own turn. While a slow model runs in its thread, the requests that come in meanwhile
+gather and share the next run.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
+import time
 from functools import partial
 from time import perf_counter
 from types import coroutine
@@ -21,7 +24,7 @@ from afterfit.errors import OverloadedError
 from afterfit.serving._cost import RunCost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Collection, Generator
     from concurrent.futures import Executor
 
     from afterfit.schema import Packed
@@ -30,6 +33,17 @@ if TYPE_CHECKING:
     Arrays = dict[str, np.ndarray[Any, Any]]
     Run = Callable[[Packed], Arrays]
     Inspect = Callable[[Packed], bool]
+
+GATHERING_TURNS = 2
+"""Turns of the event loop by which a run is put off while more requests bring it more rows."""
+
+
+def _let_others_run() -> None:
+    """Give the core to the thread that reads requests, where both have only one."""
+    if hasattr(os, "sched_yield"):
+        os.sched_yield()
+    else:
+        time.sleep(0)
 
 
 class Batch:
@@ -50,15 +64,19 @@ class Batch:
 class Ticket:
     """One request's place in the queue, and then its answer: rows `start` to `stop` of `batch`.
 
-    `deadline`: the time on `perf_counter`'s clock by which its run must have begun.
+    `deadline`: the time on `perf_counter`'s clock by which its run must have begun. `decoding`: the seconds that
+    its rows took to decode.
     """
 
-    __slots__ = ("batch", "deadline", "error", "packed", "rows", "start", "stop", "submitted", "waiter")
+    __slots__ = (
+        "batch", "deadline", "decoding", "error", "packed", "rows", "start", "stop", "submitted", "waiter",
+    )  # fmt: skip
 
-    def __init__(self, packed: Packed, rows: int, deadline: float = math.inf) -> None:
+    def __init__(self, packed: Packed, rows: int, deadline: float = math.inf, decoding: float = 0.0) -> None:
         self.packed = packed
         self.rows = rows
         self.deadline = deadline
+        self.decoding = decoding
         self.submitted = perf_counter()
         self.batch: Batch | None = None
         self.error: Exception | None = None
@@ -102,7 +120,9 @@ class Batcher:
 
     `latency_target`, in seconds: a request that would wait longer than that for its answer is refused at once with
     `OverloadedError`, and runs are kept so short that they take half of it at most. A request whose `deadline`
-    has passed when its turn comes is refused without being run. `meter` counts runs and refusals.
+    has passed when its turn comes is refused without being run. `meter` counts runs and refusals. `arriving`: the
+    requests that have begun and whose rows are not here yet, kept by who receives them. While there are some, a run is
+    put off by a turn of the event loop, at most `GATHERING_TURNS` times and only as long as each turn brings it rows.
 
     Laws: a request is answered with its own rows, whatever the order of arrival and of answering. If a joint
     run raises, each of its requests is run alone, so that only those at fault see an error.
@@ -120,6 +140,7 @@ class Batcher:
         slow_seconds: float = 0.02,
         latency_target: float | None = None,
         meter: ModelMeter | None = None,
+        arriving: Collection[object] = (),
     ) -> None:
         self._run = run
         self._executor = executor
@@ -134,6 +155,8 @@ class Batcher:
         self._waiting_rows = 0
         self._earliest_deadline = math.inf
         self._is_busy = False
+        self._arriving = arriving
+        self._gathered = self._turns = 0
         self.cost = RunCost()
 
     @property
@@ -141,8 +164,12 @@ class Batcher:
         """Rows that wait for a run."""
         return self._waiting_rows
 
-    def submit(self, packed: Packed, rows: int, deadline: float = math.inf) -> Ticket:
+    def submit(
+        self, packed: Packed, rows: int, deadline: float = math.inf, *, decoding: float = 0.0
+    ) -> Ticket:
         """Line `rows` packed rows up for the next run; `await ticket.answered()` gives what it answers.
+
+        `decoding` seconds went into them.
 
         Raises OverloadedError where too many rows wait already, or where they would take too long.
         """
@@ -156,7 +183,7 @@ class Batcher:
                     f"{self._latency_target:g} seconds"
                 )
         self._waiting_rows = waiting
-        ticket = Ticket(packed, rows, deadline)
+        ticket = Ticket(packed, rows, deadline, decoding)
         self._earliest_deadline = min(self._earliest_deadline, deadline)
         self._waiting.append(ticket)
         if not self._is_busy:
@@ -171,6 +198,9 @@ class Batcher:
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
+        if self._is_put_off():
+            loop.call_soon(self._flush)
+            return
         if self._earliest_deadline < math.inf:
             self._drop_late(perf_counter())
         tickets, rows = self._take()
@@ -186,6 +216,20 @@ class Batcher:
             if ticket.waiter is not None or errors:
                 ticket.settle(errors.get(ticket))
         self._continue(loop)
+
+    def _is_put_off(self) -> bool:
+        """Whether more rows are about to join those that wait."""
+        if (
+            self._arriving
+            and self._turns < GATHERING_TURNS
+            and self._gathered < self._waiting_rows < self._max_rows
+        ):
+            self._gathered = self._waiting_rows
+            self._turns += 1
+            _let_others_run()
+            return True
+        self._gathered = self._turns = 0
+        return False
 
     def _drop_late(self, now: float) -> None:
         """Refuse the waiting requests whose time has run out."""

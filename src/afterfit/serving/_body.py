@@ -92,11 +92,14 @@ async def _read(
 
 
 class Arrivals:
-    """Ends the waiting for bodies of which nothing comes. One look a second costs less than a timer for each."""
+    """Ends the waiting for bodies of which nothing comes. One look a second costs less than a timer for each.
 
-    def __init__(self, seconds: float) -> None:
+    `waiting`: where it keeps the tasks that wait, and since when.
+    """
+
+    def __init__(self, seconds: float, waiting: dict[asyncio.Task[Any], float]) -> None:
         self._seconds = seconds
-        self._waiting: dict[asyncio.Task[Any], float] = {}
+        self._waiting = waiting
         self._late: set[asyncio.Task[Any]] = set()
         self._now = 0.0
         self._look_again: asyncio.TimerHandle | None = None

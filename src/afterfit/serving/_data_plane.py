@@ -150,9 +150,7 @@ class ServedModel:
 
         Must be called on the event loop. Raises OverloadedError where too much waits.
         """
-        if self.meter is not None:
-            self.meter.decode.observe(decoding)
-        return self.batcher.submit(packed, row_count(packed), deadline)
+        return self.batcher.submit(packed, row_count(packed), deadline, decoding=decoding)
 
     def find_unusual(self, packed: Packed) -> list[CellError]:
         """What of the rows is unusual, as warnings: by row and column, the first `MAX_NOTICES`."""
@@ -206,7 +204,8 @@ class DataPlane:
 
     Must be used from one event loop. A request that fails (SchemaError, OverloadedError) changes nothing for
     the others; nothing is remembered between requests. Of several versions of one name the last is the one that
-    answers where no version is named.
+    answers where no version is named. `arriving`: the tasks of requests whose body is awaited, and since when; kept by
+    who receives them.
     """
 
     def __init__(
@@ -221,6 +220,7 @@ class DataPlane:
         self.meter = meter
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="afterfit")
         self._held_bytes = 0
+        self.arriving: dict[asyncio.Task[Any], float] = {}
         self.versions: Mapping[str, Mapping[str, ServedModel]] = {}
         self.models: Mapping[str, ServedModel] = {}
         self.replace(models)
@@ -269,6 +269,7 @@ class DataPlane:
             inline_rows=INLINE_ROWS,
             latency_target=self.policy.latency_target,
             meter=meter,
+            arriving=self.arriving,
         )
         return ServedModel(model, batcher, unusual, self.policy, self.limits, meter)
 
@@ -294,7 +295,9 @@ class DataPlane:
         if trace is not None:
             trace.model = served.title
         if size <= INLINE_BODY:
-            packed, decoding = _timed(decode)
+            started = perf_counter()
+            packed = decode()
+            decoding = perf_counter() - started
         else:
             packed, decoding = await self.in_thread(partial(_timed, decode))
         served.charge(packed)
@@ -302,7 +305,8 @@ class DataPlane:
         batch = await ticket.answered()
         answered = perf_counter()
         if ticket.rows <= INLINE_ROWS:
-            answer, writing = _timed(shape, batch, ticket)
+            answer = shape(batch, ticket)
+            writing = perf_counter() - answered
         else:
             answer, writing = await self.in_thread(partial(_timed, shape, batch, ticket))
         if served.meter is not None:

@@ -93,7 +93,7 @@ class Application:
         self._table: dict[str, dict[str, tuple[Route, Contract]]] = {}
         self._plane: DataPlane | None = None
         self._long = 0
-        self._arrivals = Arrivals(math.inf)
+        self._arrivals = Arrivals(math.inf, {})
 
     def start(self) -> DataPlane:
         """Load the models and open the routes. Raises whatever loading raises."""
@@ -101,7 +101,7 @@ class Application:
         self._contracts = self._make_contracts(plane)
         self._open_routes()
         self._long = min(INLINE_BODY, plane.limits.max_body)
-        self._arrivals = Arrivals(plane.limits.client_seconds)
+        self._arrivals = Arrivals(plane.limits.client_seconds, plane.arriving)
         self._plane = plane
         return plane
 

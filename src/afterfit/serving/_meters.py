@@ -67,7 +67,7 @@ class ModelMeter:
         self._batch_requests = board.histogram("afterfit_batch_requests", SIZES, **self._labels)
         self._run = board.histogram("afterfit_stage_seconds", SECONDS, stage="run", **self._labels)
         self._wait = board.histogram("afterfit_stage_seconds", SECONDS, stage="wait", **self._labels)
-        self.decode = board.histogram("afterfit_stage_seconds", SECONDS, stage="decode", **self._labels)
+        self._decode = board.histogram("afterfit_stage_seconds", SECONDS, stage="decode", **self._labels)
         self.write = board.histogram("afterfit_stage_seconds", SECONDS, stage="write", **self._labels)
         self.waiting = board.gauge("afterfit_waiting_rows", **self._labels)
         self.served = board.gauge("afterfit_model_info", **self._labels)
@@ -78,8 +78,8 @@ class ModelMeter:
         self._batch_rows.observe(rows)
         self._batch_requests.observe(len(tickets))
         self._run.observe(seconds)
-        for ticket in tickets:
-            self._wait.observe(started - ticket.submitted)
+        self._wait.observe_all([started - ticket.submitted for ticket in tickets])
+        self._decode.observe_all([ticket.decoding for ticket in tickets])
 
     def shed(self) -> None:
         """Count a request that was refused unrun."""
