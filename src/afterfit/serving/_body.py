@@ -104,24 +104,27 @@ class Arrivals:
         self._now = 0.0
         self._look_again: asyncio.TimerHandle | None = None
 
-    async def first(self, receive: Receive) -> Message:
-        """The first message of a request. Raises TimeoutError where it does not come in time."""
+    def enter(self) -> asyncio.Task[Any]:
+        """The running task, which waits for the first part of a body from now on."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a request is answered outside of a task")
         if self._look_again is None:
             self._look()
         self._waiting[task] = self._now
-        try:
-            return await receive()
-        except asyncio.CancelledError:
-            if task not in self._late:
-                raise
-            task.uncancel()
-            raise TimeoutError from None
-        finally:
-            del self._waiting[task]
-            self._late.discard(task)
+        return task
+
+    def leave(self, task: asyncio.Task[Any]) -> None:
+        """It waits no longer."""
+        del self._waiting[task]
+        self._late.discard(task)
+
+    def is_cancelled(self, task: asyncio.Task[Any]) -> bool:
+        """Whether its waiting was ended by somebody else, and not because nothing came in time; it goes on then."""
+        if task not in self._late:
+            return True
+        task.uncancel()
+        return False
 
     def _look(self) -> None:
         loop = asyncio.get_running_loop()

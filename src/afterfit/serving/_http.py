@@ -209,10 +209,15 @@ class Application:
         compressed = CONTENT_ENCODING in headers
         if compressed or headers.get(CONTENT_TYPE) not in route.media_types:
             check_head(headers, route)
+        waiting = self._arrivals.enter()
         try:
-            message = await self._arrivals.first(receive)
-        except TimeoutError:
+            message = await receive()
+        except asyncio.CancelledError:
+            if self._arrivals.is_cancelled(waiting):
+                raise
             raise too_slow(self._running()) from None
+        finally:
+            self._arrivals.leave(waiting)
         body = message.get("body", b"")
         if (
             compressed

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from pathlib import Path
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     Looked = tuple[Stamp, list[Stamp | Version]]
 
+
+_TELL_SECONDS = 0.5
 
 GAUGE_SECONDS = 1.0
 """How often a worker brings its gauges up to date."""
@@ -184,7 +187,10 @@ def _end_with_parent() -> None:
 
     def follow() -> None:
         wait([parent.sentinel])
-        os.kill(os.getpid(), signal.SIGTERM)
+        # Again and again: while the worker starts there are moments at which it hears no signal.
+        while True:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(_TELL_SECONDS)
 
     threading.Thread(target=follow, daemon=True).start()
 
