@@ -1,4 +1,7 @@
-"""The least a granian ASGI server can do for a prediction: read the body, answer a constant of the same size."""
+"""The least a granian server can do for a prediction: read the body, answer a constant of the same size.
+
+python _bare_app.py PORT asginl|rsgi
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import sys
 from typing import Any
 
+HEADERS = [("content-type", "application/json")]
 BODY = b"x" * int(os.environ.get("BARE_SIZE", "150"))
 START = {
     "type": "http.response.start",
@@ -15,13 +19,20 @@ START = {
 END = {"type": "http.response.body", "body": BODY}
 
 
-async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
-    more = True
-    while more:
-        more = (await receive()).get("more_body", False)
-    await send(START)
-    await send(END)
+class App:
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        more = True
+        while more:
+            more = (await receive()).get("more_body", False)
+        await send(START)
+        await send(END)
 
+    async def __rsgi__(self, scope: Any, exchange: Any) -> None:
+        await exchange()
+        exchange.response_bytes(200, HEADERS, BODY)
+
+
+app = App()
 
 if __name__ == "__main__":
     import importlib.util
@@ -32,7 +43,7 @@ if __name__ == "__main__":
     Server(
         "_bare_app:app",
         port=int(sys.argv[1]),
-        interface=Interfaces.ASGINL,
+        interface=Interfaces(sys.argv[2]),
         http=HTTPModes.http1,
         websockets=False,
         loop=Loops.uvloop if importlib.util.find_spec("uvloop") else Loops.asyncio,

@@ -8,8 +8,8 @@ December per request, the servers taking turns in every round:
 
 - afterfit, which validates, counts and batches, and once more with an access log;
 - FastAPI + pydantic + the pickled pipeline under uvicorn;
-- a granian ASGI app that reads the body and answers a constant of the same size, and nginx that answers one without
-  reading: the most that this HTTP layer, and any, can do;
+- a granian ASGI app that reads the body and answers a constant of the same size, the same over granian's own interface
+  RSGI, and nginx that answers one without reading: the most that this HTTP layer, and any, can do;
 - with `--peers mlflow,bentoml,mlserver,litserve`, these, each in a virtual environment of its own that is made in
   `--cache` and kept; BentoML and LitServe as they come, and with their batching.
 
@@ -46,6 +46,7 @@ from _wrk import Load, load, write_requests
 HERE = Path(__file__).parent
 SERVER_CORE = 0
 OURS, LOGGED = "afterfit", "afterfit, access log"
+BARER = "bare granian RSGI app"
 THEIRS, BARE, CEILING = "FastAPI + pydantic + joblib", "bare granian ASGI app", "nginx, return 200"
 FRAMES = "FastAPI + pandas + joblib"
 CHECKED = 20
@@ -182,7 +183,15 @@ def row_servers(prepared: Prepared) -> list[Server]:
         ),
         Server(
             BARE,
-            [python, str(HERE / "_bare_app.py"), "PORT"],
+            [python, str(HERE / "_bare_app.py"), "PORT", "asginl"],
+            {"BARE_SIZE": str(len(answer))},
+            probabilities=None,
+            size=len(answer),
+            versions=_versions("granian"),
+        ),
+        Server(
+            BARER,
+            [python, str(HERE / "_bare_app.py"), "PORT", "rsgi"],
             {"BARE_SIZE": str(len(answer))},
             probabilities=None,
             size=len(answer),
@@ -408,7 +417,7 @@ def measure_starts(servers: list[Server], prepared: Prepared, starts: int) -> No
                 subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
             seconds.setdefault(name, []).append(time.perf_counter() - started)
         for server in servers:
-            if server.name in {CEILING, LOGGED}:
+            if server.name in {CEILING, LOGGED, BARER}:
                 continue
             with running(server, server.body(prepared.rows[:1])) as (_, process, took):
                 seconds.setdefault(f"server: {server.name}", []).append(took)
