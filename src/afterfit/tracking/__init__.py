@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         restore_code,
     )
     from afterfit.tracking._run import Run
+    from afterfit.tracking._untracked import describe_left_out
 
 __all__ = [
     "FEW",
@@ -49,6 +50,7 @@ __all__ = [
     "best_of",
     "compare_runs",
     "configuration",
+    "describe_left_out",
     "direction_of",
     "downsample",
     "draw_plot",
@@ -107,6 +109,7 @@ _HOMES = {
     "repeat": "_rerun",
     "restore_code": "_rerun",
     "Run": "_run",
+    "describe_left_out": "_untracked",
 }
 
 
