@@ -82,6 +82,8 @@ def test_a_repository_in_a_repository_is_said(repository: Path):
     write("env/pyvenv.cfg")
     git("init", "--quiet", "env/src")
     assert chosen(repository) == ([], {"env/": 2, "other/": None})
+    # How many files are in many of them is not known either.
+    assert choose_new_files(repository, [f"a/{number}/" for number in range(30)]) == ([], {"a/": None})
 
 
 def test_a_large_file_and_a_bundle_are_said_with_their_sizes(repository: Path):
@@ -151,8 +153,9 @@ def test_a_folder_of_data_is_taken_whole_or_not_at_all(repository: Path, monkeyp
         {f"data/{number}.png": 1 for number in range(8)},
     )
     for number in range(21):
-        write(f"data/{number}.png")
-    assert chosen(repository)[1] == {"data/": 21}
+        write(f"data/{number % 10}/deep/{number}.png")
+    assert chosen(repository)[1] == {"data/": 29}
+    assert "own/train.py" in chosen(repository)[0]
 
 
 def test_code_comes_first_and_the_nearest_to_the_root(repository: Path, monkeypatch: pytest.MonkeyPatch):

@@ -36,8 +36,9 @@ def choose_new_files(root: Path, names: Sequence[str]) -> tuple[list[str], dict[
 
     Recorded: regular files and links that can be read, of at most `LARGEST_FILE` bytes, no bundles, `MOST_FILES` of
     them and `MOST_BYTES` bytes altogether. Code, told by the suffixes in `CODE`, comes first, the nearest to the root
-    before others. Then come the rest, folder by folder, those with the fewest files first, and each as a whole or not
-    at all: half a folder of data would train another model than the whole one did, without an error. No file is opened.
+    before others. Then come the rest, by folders at the root, those with the fewest files first, and each as a whole
+    or not at all: half a folder of data would train another model than the whole one did, without an error. No file is
+    opened.
 
     Not looked at: repositories of their own, and what lies below `node_modules`, `site-packages`, `__pycache__`,
     `.ipynb_checkpoints`, or a folder other than the root that holds `pyvenv.cfg`, `conda-meta` or `CACHEDIR.TAG`.
@@ -101,7 +102,7 @@ def _kept(root: Path, candidates: Iterable[str]) -> list[str]:
         if path.suffix.lower() in CODE:
             code.append(name)
         elif path.suffix != BUNDLE:
-            others.setdefault(name.rpartition("/")[0], []).append(name)
+            others.setdefault(path.parts[0], []).append(name)
     code.sort(key=lambda name: (name.count("/"), name))
     groups = [[name] for name in code] + sorted(others.values(), key=lambda group: (len(group), group[0]))
     kept: list[str] = []
