@@ -269,6 +269,14 @@ def _honest(data: Data, halves: dict[str, Any], name: str, make: Callable[[], An
                 part = data.X.iloc[indices]
                 label = f"honest: pipeline with imputer, scaler and {kind}"
                 yield Save(data, label, "raw", rows, name, model, part, y.iloc[indices])
+    if data.numbers.iloc[halves["fitted"]].isna().any(axis=None):
+        for strategy in ("mean", "median"):
+            model = make_pipeline(SimpleImputer(strategy=strategy), make())
+            model.fit(data.numbers.iloc[halves["fitted"]], y.iloc[halves["fitted"]])
+            for rows, indices in halves.items():
+                part = data.numbers.iloc[indices]
+                label = f"honest: pipeline with an imputer ({strategy}) alone"
+                yield Save(data, label, "raw", rows, name, model, part, y.iloc[indices])
     if name.startswith("hist") and data.numbers.isna().any(axis=None):
         model = make().fit(data.numbers.iloc[halves["fitted"]], y.iloc[halves["fitted"]])
         for rows, indices in halves.items():

@@ -6,6 +6,9 @@ Each library logs 2,000 steps of two metrics in a process of its own, which is t
 after the last
 call; what its own reader finds afterwards counts. The libraries take turns, three times each; the figures are of the
 median turn. `--python` names the interpreter of an environment with the peers; a peer that is not there says so.
+
+Last it prints how long a run of afterfit takes to begin in a git clone, with and without an environment of 20,000
+files there that git does not ignore, turn by turn, and what the run wrote; `--begin` prints nothing else.
 """
 
 from __future__ import annotations
@@ -18,8 +21,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-CALLS, TURNS = 2_000, 3
+CALLS, TURNS, FILES = 2_000, 3, 20_000
 
 HEAD = """
 import json, os, signal, sys, time
@@ -121,10 +125,58 @@ def turn(name: str, python: str) -> tuple[list[int], int] | str:
         return json.loads(line), int(read.stdout.split()[-1])
 
 
+BEGIN = """
+import json, time, afterfit
+start = time.perf_counter()
+with afterfit.run("bench") as run:
+    seconds = time.perf_counter() - start
+print(json.dumps([seconds, sum(path.stat().st_size for path in run.folder.iterdir())]))
+"""
+
+
+def print_begin() -> None:
+    """Seconds until a run has begun, in a clone with an environment that git does not ignore, and without it."""
+    with tempfile.TemporaryDirectory() as folder:
+        clone, aside = Path(folder) / "clone", Path(folder) / "aside"
+        git = ["git", "-C", str(clone), "-c", "user.email=a@example.org", "-c", "user.name=a"]
+        subprocess.run(["git", "init", "--quiet", str(clone)], check=True)
+        (clone / "train.py").write_text(BEGIN)
+        for rest in (["add", "--all"], ["commit", "--quiet", "--message", "first"]):
+            subprocess.run([*git, *rest], check=True)
+        for number in range(FILES):
+            place = aside / "lib" / f"package{number // 200}" / f"module{number // 10 % 20}"
+            place.mkdir(parents=True, exist_ok=True)
+            (place / f"{number}.py").write_bytes(os.urandom(4_000))
+        (aside / "pyvenv.cfg").touch()
+        environment = {**os.environ, "AFTERFIT_STORE": str(Path(folder) / "store")}
+        found: dict[str, list[list[float]]] = {"without": [], "with": []}
+        for _ in range(TURNS):
+            for name, turns in found.items():
+                if name == "with":
+                    aside.rename(clone / "environment")
+                command = [sys.executable, "train.py"]
+                done = subprocess.run(command, cwd=clone, env=environment, check=True, capture_output=True)
+                turns.append(json.loads(done.stdout))
+                if name == "with":
+                    (clone / "environment").rename(aside)
+        print("\n| a run begins in a clone | median, ms | bytes written |\n|---|---|---|")
+        for name, turns in found.items():
+            seconds, written = (statistics.median(column) for column in zip(*turns, strict=True))
+            print(f"| {name} {FILES:,} files of an environment | {seconds * 1000:,.0f} | {written:,.0f} |")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has the peers")
-    python = parser.parse_args().python
+    parser.add_argument("--begin", action="store_true", help="measure only how long a run takes to begin")
+    options = parser.parse_args()
+    if not options.begin:
+        print_calls(options.python)
+    print_begin()
+
+
+def print_calls(python: str) -> None:
+    """What a call costs and what is lost, library by library."""
     found: dict[str, list[tuple[list[int], int] | str]] = {name: [] for name in WRITERS}
     for _ in range(TURNS):
         for name, turns in found.items():

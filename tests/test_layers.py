@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "afterfit"
 
 LAYERS = [
-    {"errors", "_version", "_home"},
+    {"errors", "_version", "_home", "_lazy"},
     {"schema", "signing"},
     {"bundle"},
     {"lowering", "runtime", "store", "tracking"},

@@ -9,9 +9,9 @@ Importing afterfit loads no framework; `save` and `load` import what they need w
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from afterfit._lazy import import_when_asked
 from afterfit._version import __version__
 from afterfit.errors import (
     AfterfitError,
@@ -62,27 +62,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArrayModel": "afterfit.lowering.arrays",
-    "Model": "afterfit.runtime",
-    "Report": "afterfit.runtime",
-    "Run": "afterfit._run",
-    "adopt": "afterfit.capture",
-    "inverts": "afterfit.lowering._registry",
-    "load": "afterfit._load",
-    "run": "afterfit._run",
-    "lowers": "afterfit.lowering._registry",
-    "save": "afterfit.capture",
-    "transforms": "afterfit.lowering._registry",
+    "ArrayModel": "lowering.arrays",
+    "Model": "runtime",
+    "Report": "runtime",
+    "Run": "_run",
+    "adopt": "capture",
+    "inverts": "lowering._registry",
+    "load": "_load",
+    "run": "_run",
+    "lowers": "lowering._registry",
+    "save": "capture",
+    "transforms": "lowering._registry",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'afterfit' has no attribute {name!r}")
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+__getattr__ = import_when_asked(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

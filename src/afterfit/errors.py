@@ -206,6 +206,10 @@ class OverloadedError(AfterfitError):
     """Too much work waits already; nothing was done for this request, which may be sent again later."""
 
 
+class StartError(AfterfitError):
+    """A server whose workers found, when they loaded a bundle, that it is not to be served; nothing was started."""
+
+
 class StoreError(AfterfitError):
     """A store that is not there or cannot be used, or a bundle in it that is not the one that was pushed."""
 

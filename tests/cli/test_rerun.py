@@ -206,3 +206,26 @@ def test_the_code_on_record_runs_rather_than_what_is_installed_now(folder: Path)
     assert judged(first)["outcome"] == "equal"
     shown = json.loads(run("runs", "show", first, "--json"))
     assert set(shown["series"]["scale"]["value"]) == {6}
+
+
+def test_what_is_not_on_record_is_told(folder: Path):
+    Path("train.py").write_text(SCRIPT)
+    commit()
+    Path("train.py").write_text(SCRIPT.replace("import random, sys", "import random, sys, beside"))
+    Path("beside.py").touch()
+    Path("own/lib").mkdir(parents=True)
+    Path("own/pyvenv.cfg").touch()
+    Path("own/lib/module.py").touch()
+    Path("model.afit").write_bytes(b"12345")
+    first = train()
+    told = "model.afit (5 bytes), own/ (2 files)"
+    left_out = json.loads(run("runs", "show", first, "--json"))["context"]["code"]["left_out"]
+    assert left_out == {"model.afit": 5, "own/": 2}
+    assert told in run("runs", "show", first)
+    Path("beside.py").unlink()
+    done = CliRunner().invoke(cli, ["rerun", first, "--folder", "again"])
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("equal: ")
+    assert f"Not on record: {told}\n" in done.stderr
+    assert Path("again/beside.py").exists()
+    assert not Path("again/own").exists()

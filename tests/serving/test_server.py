@@ -27,7 +27,7 @@ def environment():
 
 
 @contextmanager
-def running(*arguments, expect_complaints=False):
+def running(*arguments, expect_complaints=False, code=0):
     """The URL of a server and its process, which is stopped at the end, and must say nothing on stderr."""
     with subprocess.Popen(
         [sys.executable, *COMMAND, *map(str, arguments), "--port", "0"],
@@ -48,7 +48,7 @@ def running(*arguments, expect_complaints=False):
             guard.cancel()
     assert rest == "", "more than one line on standard output"
     assert complaints == "" or expect_complaints
-    assert process.returncode == 0
+    assert process.returncode == code
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
+import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,12 +20,15 @@ import msgspec
 import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
-from tests.serving.test_server import environment, running
+from tests.serving.test_server import children, environment, running
 
 import afterfit
 from afterfit.bundle import read_bundle, write_bundle
 from afterfit.errors import AfterfitError
+from afterfit.runtime import available_cores
 from afterfit.serving._swap import BundleWatcher
+
+two_cores = pytest.mark.skipif(available_cores() < 2, reason="two workers need two cores")
 
 
 @pytest.fixture(scope="module")
@@ -169,9 +174,13 @@ def test_a_bundle_that_fails_its_golden_replay_never_goes_live(versions, untrue,
         wait_for(url, second.version)
 
 
-def test_a_server_does_not_start_with_a_bundle_that_fails_its_golden_replay(untrue):
+@pytest.mark.parametrize(("method", "workers"), [("spawn", 1), pytest.param("fork", 2, marks=two_cores)])
+def test_a_server_does_not_start_with_a_bundle_that_fails_its_golden_replay(untrue, method, workers):
+    code = (
+        f"import multiprocessing as m; m.set_start_method({method!r}); from afterfit.cli import main; main()"
+    )
     done = subprocess.run(
-        [sys.executable, "-m", "afterfit", "serve", str(untrue), "--port", "0"],
+        [sys.executable, "-c", code, "serve", str(untrue), "--port", "0", "--workers", str(workers)],
         capture_output=True,
         text=True,
         timeout=60,
@@ -180,7 +189,41 @@ def test_a_server_does_not_start_with_a_bundle_that_fails_its_golden_replay(untr
     )
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "does not answer as when it was saved" in done.stderr
+    assert re.fullmatch(
+        rf"Error: {untrue} does not answer as when it was saved: golden row 0: prediction is .*\n",
+        done.stderr,
+    )
+
+
+def test_a_worker_that_ends_before_the_server_answers_is_not_replaced(versions):
+    code = (
+        "import os, sys; from afterfit.serving import _server, _worker\n"
+        "_worker.open_recorder = lambda *_: os._exit(3)\n"
+        "_server.serve(sys.argv[1:], port=0, on_ready=lambda url: print(url, flush=True))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(versions[1][0])],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "[ERROR] Unexpected exit from worker-1\n"
+
+
+def test_what_a_replaced_worker_cannot_load_is_said_once_the_server_has_answered(versions, untrue, tmp_path):
+    served = tmp_path / "line.afit"
+    place(versions[1][0], served)
+    with running(served, expect_complaints=True, code=1) as (_, process):
+        place(untrue, served)
+        assert "what was served goes on" in process.stderr.readline()
+        (worker,) = children(process.pid)
+        os.kill(worker, signal.SIGKILL)
+        assert "Unexpected exit from worker" in process.stderr.readline()
+        assert process.stderr.readline().startswith(f"[ERROR] {served} does not answer as when it was saved")
+        process.wait(60)
 
 
 def test_a_model_that_is_swapped_out_is_freed_at_once(versions, tools):

@@ -12,7 +12,7 @@ import click
 
 from afterfit._version import __version__
 from afterfit.cli._terminal import printable
-from afterfit.errors import AfterfitError, SignatureError
+from afterfit.errors import AfterfitError, SignatureError, StartError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -112,7 +112,7 @@ class CommandGroup(click.Group):
         """Run the command, and translate what it raises."""
         try:
             return super().invoke(ctx)
-        except SignatureError as error:
+        except (SignatureError, StartError) as error:
             _refuse(str(error))
             ctx.exit(FAILED)
         except AfterfitError as error:

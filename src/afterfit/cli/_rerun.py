@@ -96,7 +96,7 @@ def rerun(
         place = (folder if folder is not None else Path(temporary) / "code").resolve()
         missing = restore_code(origin, place, repository)
         if missing:
-            click.echo(f"Not on record, since large or a bundle: {printable(', '.join(missing))}", err=True)
+            click.echo(f"Not on record: {printable(', '.join(missing))}", err=True)
         command = " ".join(origin.context["command"][1:])
         click.echo(f"Running {printable(command)} in {printable(str(place))}", err=True)
         params = {} if origin is before else before.params

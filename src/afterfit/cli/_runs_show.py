@@ -75,7 +75,7 @@ def _document(record: RunRecord) -> dict[str, Any]:
 
 
 def _draw(record: RunRecord, parts: int) -> None:
-    from afterfit.tracking import summary
+    from afterfit.tracking import describe_left_out, summary
 
     out = console()
     code = record.context.get("code") or {}
@@ -90,6 +90,7 @@ def _draw(record: RunRecord, parts: int) -> None:
         "command": " ".join(record.context["command"]),
         "code": code.get("commit") or code.get("script") or "not in git",
         "uncommitted": f"sha256:{code['diff_sha256']}" if code.get("diff_sha256") else "",
+        "not on record": ", ".join(describe_left_out(code.get("left_out", {}))),
         "python": f"{record.context['python']}, {len(record.context['packages']):,} packages",
         "machine": " ".join(str(value) for value in record.context["machine"].values()),
         "torn": f"{record.torn:,} bytes of a record that was not finished" if record.torn else "",

@@ -7,9 +7,9 @@ when one of its names is used.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from afterfit._lazy import import_when_asked
 from afterfit.lowering._registry import (
     adapts,
     exports,
@@ -81,16 +81,29 @@ __all__ = [
     "transforms",
 ]
 
-_OF_CONTEXT = frozenset({"Analysis", "Context", "Learned", "RawColumn", "Step", "Thresholds"})
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module 'afterfit.lowering' has no attribute {name!r}")
-    home = "afterfit.lowering._context" if name in _OF_CONTEXT else "afterfit.lowering._table"
-    value = getattr(importlib.import_module(home), name)
-    globals()[name] = value
-    return value
+_HOMES = {
+    **dict.fromkeys(("Analysis", "Context", "Learned", "RawColumn", "Step", "Thresholds"), "_context"),
+    **dict.fromkeys(
+        (
+            "TEXT",
+            "Block",
+            "Classification",
+            "Labels",
+            "Lowered",
+            "OneHot",
+            "Origin",
+            "Regression",
+            "Table",
+            "Terms",
+            "concatenate",
+            "constant",
+            "label_values",
+            "round_to_float32",
+        ),
+        "_table",
+    ),
+}
+__getattr__ = import_when_asked(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

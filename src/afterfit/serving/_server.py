@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
 import signal
 import socket
@@ -12,21 +13,23 @@ import threading
 from contextlib import nullcontext, suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from afterfit.errors import ArgumentError
+from afterfit.errors import ArgumentError, StartError
 from afterfit.runtime import available_cores
 from afterfit.serving._answers import AnswerLog
 from afterfit.serving._data_plane import Limits, Policy
 from afterfit.serving._security import Protection, check_protection, is_loopback
 from afterfit.serving._sources import signature_beside, trusted_copy
 from afterfit.serving._telemetry import Telemetry
-from afterfit.serving._worker import Settings, make_application
+from afterfit.serving._worker import Settings, is_news, make_application
 from afterfit.store import Reference, find_place
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
+
+    from granian.server.common import AbstractServer
 
     from afterfit.serving._sources import Source
     from afterfit.serving.contracts import VertexRoutes
@@ -80,7 +83,8 @@ def serve(
     Raises BundleError for a file that is no bundle to be trusted, StoreError for what the store does not have,
     SignatureError for what nobody trusted signed, and ArgumentError where one version is given twice, there are more
     workers than cores, granian is not installed, the address cannot be taken, or others could reach it and there are
-    no keys; nothing is started then. SystemExit with code 1 follows where a worker ends and cannot be replaced.
+    no keys; nothing is started then. StartError where a worker cannot load a bundle at the start, or it fails its
+    golden replay. SystemExit with code 1 where a worker ends before the server has answered, or cannot be replaced.
     """
     if not paths:
         raise ArgumentError("no bundle to serve was given")
@@ -113,11 +117,19 @@ def serve(
         trust=trust,
     )
     stopped = threading.Event()
-    if on_ready is not None:
-        threading.Thread(target=_announce, args=(host, url, on_ready, stopped), daemon=True).start()
     try:
+        server = _make_granian(settings, host, port, workers)
+
+        def ready(url: str) -> None:
+            settings.started.touch()
+            settings.failure.unlink(missing_ok=True)
+            server.respawn_failed_workers = True
+            if on_ready is not None:
+                on_ready(url)
+
+        threading.Thread(target=_announce, args=(host, url, ready, stopped), daemon=True).start()
         with nullcontext() if url_of_store is None else AnswerLog(Path(counts), url_of_store, port):
-            _run_granian(settings, host, port, workers)
+            _run_granian(server, settings)
     finally:
         stopped.set()
         shutil.rmtree(counts, ignore_errors=True)
@@ -164,14 +176,14 @@ def _audit_stored(references: Sequence[Reference], url: str, trust: Trust | None
                 read_bundle(own)
 
 
-def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None:
+def _make_granian(settings: Settings, host: str, port: int, workers: int) -> AbstractServer[Any]:
     from granian.constants import HTTPModes, Interfaces, Loops, SSLProtocols
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
     from granian.server import Server
 
     protection = settings.protection
-    server = Server(
+    server: AbstractServer[Any] = Server(
         "afterfit",
         address=host,
         port=port,
@@ -187,7 +199,8 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
         ssl_cert=None if protection.certificate is None else Path(protection.certificate),
         ssl_key=None if protection.private_key is None else Path(protection.private_key),
         ssl_protocol_min=SSLProtocols.tls12,
-        respawn_failed_workers=True,
+        # Until the server has answered: the next worker would fail as the first did.
+        respawn_failed_workers=False,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.error,
         log_dictconfig=_LOGGING,
@@ -196,7 +209,20 @@ def _run_granian(settings: Settings, host: str, port: int, workers: int) -> None
         # granian would replace the workers; ours load their bundles anew, and keep the old ones if they cannot.
         hear = partial(signal.signal, signal.SIGHUP, lambda *_: Path(settings.trigger).touch())
         server.on_startup(hear)
-    server.serve(target_loader=partial(make_application, settings), wrap_loader=False)
+    return server
+
+
+def _run_granian(server: AbstractServer[Any], settings: Settings) -> None:
+    log, news = logging.getLogger("_granian"), partial(is_news, settings)
+    log.addFilter(news)
+    try:
+        server.serve(target_loader=partial(make_application, settings), wrap_loader=False)
+    except SystemExit:
+        if settings.failure.exists():
+            raise StartError(settings.failure.read_text(encoding="utf-8")) from None
+        raise
+    finally:
+        log.removeFilter(news)
 
 
 def _claim(host: str, port: int) -> int:

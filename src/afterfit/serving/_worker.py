@@ -11,16 +11,18 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from afterfit.errors import AfterfitError
 from afterfit.serving._data_plane import DataPlane, Limits, Policy
 from afterfit.serving._security import CrossOrigin, Protection, drop_unread, make_gate
 from afterfit.serving._telemetry import Telemetry, open_recorder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from afterfit.runtime import Model
     from afterfit.serving._exchange import Contract
@@ -68,6 +70,16 @@ class Settings:
         """The file whose change makes every worker load its bundles anew."""
         return os.path.join(self.counts, "reload")  # noqa: PTH118 - a string, as the bundles' paths are
 
+    @property
+    def started(self) -> Path:
+        """The file that is there once the server has answered."""
+        return Path(self.counts, "started")
+
+    @property
+    def failure(self) -> Path:
+        """The file in which a worker says why it could not start, before the server has answered."""
+        return Path(self.counts, "failure")
+
 
 def make_application(settings: Settings) -> Application | CrossOrigin:
     """The application of one worker, which loads the bundles when it starts and watches them from then on."""
@@ -87,6 +99,7 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
     )
 
     _log_to_stderr()
+    logging.getLogger("_granian").addFilter(partial(is_news, settings))
     _end_with_parent()
     meter = ServerMeter(Path(settings.counts))
     recorder = open_recorder(settings.telemetry, os.environ)
@@ -151,10 +164,33 @@ def make_application(settings: Settings) -> Application | CrossOrigin:
                 recorder.close()
 
     application = Application(
-        open_plane, contracts, gate=gate, observer=meter, recorder=recorder, meanwhile=beside
+        partial(_open_or_say_why, open_plane, settings),
+        contracts,
+        gate=gate,
+        observer=meter,
+        recorder=recorder,
+        meanwhile=beside,
     )
     origins = settings.protection.origins
     return CrossOrigin(application, origins) if origins else application
+
+
+def _open_or_say_why(open_plane: Callable[[], DataPlane], settings: Settings) -> DataPlane:
+    """At the start of a server all workers fail alike: the process that started them says so, once, and why."""
+    try:
+        return open_plane()
+    except AfterfitError as error:
+        if not settings.started.exists():
+            draft = settings.failure.with_suffix(f".{os.getpid()}")
+            draft.write_text(str(error), encoding="utf-8", errors="backslashreplace")
+            draft.replace(settings.failure)
+        raise
+
+
+def is_news(settings: Settings, record: logging.LogRecord) -> bool:
+    """A filter of granian's log: that a worker ended is no news where it says itself why."""
+    del record
+    return not settings.failure.exists()
 
 
 async def _drop_unread(seconds: float) -> None:

@@ -5,10 +5,10 @@ Importing this is light: SQLAlchemy is imported with `Store`.
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from afterfit._home import VARIABLE
+from afterfit._lazy import import_when_asked
 from afterfit.store._history import Move
 from afterfit.store._lineage import run_in
 from afterfit.store._place import find_place
@@ -45,11 +45,4 @@ _HOMES = {
     "Version": "_queries",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'afterfit.store' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"afterfit.store.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = import_when_asked(__name__, _HOMES)

@@ -1,12 +1,13 @@
 """Training runs as they are recorded and read again, and the log of a training with its pictures.
 
-Importing this imports nothing; a name imports what it needs, so that listing runs does without numpy.
+Importing this imports none of it; a name imports what it needs, so that listing runs does without numpy.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from afterfit._lazy import import_when_asked
 
 if TYPE_CHECKING:
     from afterfit.tracking._compare import compare_runs, facts, same
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         restore_code,
     )
     from afterfit.tracking._run import Run
+    from afterfit.tracking._untracked import describe_left_out
 
 __all__ = [
     "FEW",
@@ -49,6 +51,7 @@ __all__ = [
     "best_of",
     "compare_runs",
     "configuration",
+    "describe_left_out",
     "direction_of",
     "downsample",
     "draw_plot",
@@ -107,13 +110,7 @@ _HOMES = {
     "repeat": "_rerun",
     "restore_code": "_rerun",
     "Run": "_run",
+    "describe_left_out": "_untracked",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
+__getattr__ = import_when_asked(__name__, _HOMES)

@@ -19,8 +19,7 @@ from typing import Any
 
 import numpy as np
 
-LARGEST_NEW_FILE = 1 << 20
-"""Bytes of a file that git does not know yet, up to which it is part of the recorded difference."""
+from afterfit.tracking._untracked import choose_new_files
 
 VARIABLES = (
     "KERAS_BACKEND", "JAX_PLATFORMS", "XLA_FLAGS", "TF_DETERMINISTIC_OPS", "TF_ENABLE_ONEDNN_OPTS",
@@ -29,7 +28,6 @@ VARIABLES = (
 )  # fmt: skip
 """The variables of the environment that decide how libraries calculate. Others may be secrets."""
 
-BUNDLE = ".afit"
 DIFF = "diff.patch"
 SCRIPT = "script.py"
 
@@ -113,13 +111,11 @@ def _git(folder: Path) -> dict[str, Any] | None:
     answer = next((found for found in answers if found is not None), None)
     if answer is None:
         return None
-    top, commit = answer.decode().split("\n")[:2]
+    top, commit = os.fsdecode(answer).split("\n")[:2]
     root = Path(top)
-    new = (git("ls-files", "--others", "--exclude-standard", "-z", at=root) or b"").decode().split("\0")
+    new = os.fsdecode(git("ls-files", "--others", "--exclude-standard", "-z", at=root) or b"").split("\0")
     new = [name for name in new if name and not name.startswith(".afterfit/") and "/.afterfit/" not in name]
-    sizes = {name: (root / name).lstat().st_size for name in new if (root / name).is_file()}
-    # Bundles are what runs make, and no code.
-    kept = [name for name, size in sizes.items() if size <= LARGEST_NEW_FILE and not name.endswith(BUNDLE)]
+    kept, left_out = choose_new_files(root, new)
     with tempfile.TemporaryDirectory() as temporary:
         # In a copy of the index, so that new files show in the difference and the user's index stays as it is.
         index = Path(temporary) / "index"
@@ -127,7 +123,9 @@ def _git(folder: Path) -> dict[str, Any] | None:
         if (root / actual).is_file():
             index.write_bytes((root / actual).read_bytes())
         for start in range(0, len(kept), 500):
-            git("add", "--intent-to-add", "--", *kept[start : start + 500], at=root, index=index)
+            some = kept[start : start + 500]
+            # Names are no patterns: git would refuse all of them for one that begins with a colon.
+            git("--literal-pathspecs", "add", "--intent-to-add", "--", *some, at=root, index=index)
         diff = git("diff", "--binary", "--no-ext-diff", "--no-textconv", "HEAD", at=root, index=index) or b""
     if diff:
         (folder / DIFF).write_bytes(diff)
@@ -135,7 +133,7 @@ def _git(folder: Path) -> dict[str, Any] | None:
         "root": top,
         "commit": commit,
         "diff_sha256": hashlib.sha256(diff).hexdigest() if diff else None,
-        "left_out": {name: size for name, size in sizes.items() if name not in set(kept)},
+        "left_out": left_out,
     }
 
 

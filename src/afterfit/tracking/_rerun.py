@@ -20,6 +20,7 @@ from afterfit.tracking._compare import same
 from afterfit.tracking._context import DIFF, SCRIPT, VARIABLES, git, installed_packages
 from afterfit.tracking._record import configuration
 from afterfit.tracking._run import RERUN
+from afterfit.tracking._untracked import describe_left_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -57,7 +58,7 @@ def environment_differences(record: RunRecord) -> list[str]:
 
 
 def restore_code(record: RunRecord, folder: Path, repository: Path | None = None) -> list[str]:
-    """Put the code of a run into an empty folder; returns the new files that are not on record: large ones, bundles.
+    """Put the code of a run into an empty folder; returns a phrase for each new file or folder not on record.
 
     `repository`: where its git repository is now, by default where it was. Raises `ArgumentError` where the code was
     not recorded, or the repository lacks the commit.
@@ -82,7 +83,7 @@ def restore_code(record: RunRecord, folder: Path, repository: Path | None = None
     diff = record.folder / DIFF
     if code["diff_sha256"] and git("apply", "--binary", "--whitespace=nowarn", str(diff), at=folder) is None:
         raise ArgumentError(f"the recorded difference {diff} cannot be applied to commit {code['commit']}")
-    return list(code["left_out"])
+    return describe_left_out(code["left_out"])
 
 
 def repeat(record: RunRecord, folder: Path, changed: Mapping[str, Any]) -> int:
