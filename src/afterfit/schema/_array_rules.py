@@ -33,6 +33,7 @@ class NumberRules:
     nullable: NDArray[np.bool_]
     whole: NDArray[np.bool_]
     any_whole: bool
+    all_nullable: bool
     closed: tuple[tuple[int, frozenset[float]], ...]
 
     @staticmethod
@@ -46,6 +47,7 @@ class NumberRules:
             np.array([rule.nullable for rule in rules], dtype=np.bool_),
             whole,
             bool(whole.any()),
+            all(rule.nullable for rule in rules),
             tuple((place, rule.closed) for place, rule in enumerate(rules) if rule.closed is not None),
         )
 
@@ -54,14 +56,17 @@ class NumberRules:
 
         `known_whole`: what stands in the columns of whole numbers comes from integers, or is NaN.
         """
-        # Fastest where each column lies in one piece.
+        # Fastest where each column lies in one piece. NaN compares as false, and so is not outside.
         columns = values.T
-        good = (columns >= self.low[:, np.newaxis]) & (columns <= self.high[:, np.newaxis])
+        bad = (columns < self.low[:, np.newaxis]) | (columns > self.high[:, np.newaxis])
         if self.any_whole and not known_whole:
-            good &= ~self.whole[:, np.newaxis] | (columns == np.floor(columns))
+            bad |= self.whole[:, np.newaxis] & (columns != np.floor(columns)) & ~np.isnan(columns)
         for place, learned in self.closed:
-            good[place] &= np.isin(columns[place], np.array(sorted(learned), dtype=FLOAT64))
-        return bool(good.all() or (good | (self.nullable[:, np.newaxis] & np.isnan(columns))).all())
+            inside = np.isin(columns[place], np.array(sorted(learned), dtype=FLOAT64))
+            bad[place] |= ~(inside | np.isnan(columns[place]))
+        if bad.any():
+            return False
+        return self.all_nullable or not bool(np.isnan(columns[~self.nullable]).any())
 
 
 @dataclass(frozen=True, slots=True)

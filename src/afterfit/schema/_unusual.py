@@ -71,7 +71,8 @@ class UnusualValues:
         found: list[tuple[int, int, Column, Any]] = []
         for name, (columns, low, high) in self._spans.items():
             values = packed[name]
-            for row, place in np.argwhere((values < low) | (values > high)).tolist():
+            outside = (values < low) | (values > high)
+            for row, place in np.argwhere(outside).tolist() if outside.any() else ():
                 column = columns[place]
                 found.append((row, self._order[column.name], column, values[row, place]))
         for column, known in self._known:
