@@ -76,3 +76,9 @@ def test_joined_rows_are_as_unusual_as_each(rows):
     ]
     assert [(one.row, one.column, one.got) for one in joined] == apart
     assert UNUSUAL.is_any(pack(*rows)) == bool(joined)
+
+
+@given(st.lists(VALUES, min_size=1, max_size=6), st.none() | st.integers(0, 4))
+def test_the_columns_alone_are_those_of_what_is_found(rows, limit):
+    packed = pack(*rows)
+    assert UNUSUAL.columns(packed, limit) == [one.column for one in UNUSUAL.find(packed, limit)]

@@ -310,6 +310,7 @@ def test_runs_are_kept_short_enough_for_the_target(executor):
 def test_the_cost_of_runs_is_learned():
     cost = RunCost()
     assert cost.estimate(100) == 0
+    assert RunCost(0.001).estimate(100) == pytest.approx(0.1)
     cost.record(10, 0.2)
     assert cost.estimate(5) == pytest.approx(0.2)
     assert cost.estimate(20) == pytest.approx(0.4)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 import afterfit
 from afterfit.serving import Limits
+from afterfit.serving._data_plane import INLINE_BODY, INLINE_ROWS, INLINE_RUN, SLOW_RUN
 
 
 def post(tools, app, body, path="/predict", headers=None):
@@ -221,8 +223,6 @@ def test_overload_is_503_and_says_when_to_come_back(tools):
 
 
 def test_a_long_body_is_answered_in_a_thread_with_the_same_answer(tools):
-    from afterfit.serving._data_plane import INLINE_BODY, INLINE_ROWS
-
     spy = tools.SpyModel()
     app = tools.make_app(spy)
     body = tools.rows(*[tools.row(x=i) for i in range(2000)])
@@ -231,4 +231,32 @@ def test_a_long_body_is_answered_in_a_thread_with_the_same_answer(tools):
     reply = post(tools, app, body)
     assert reply.json["predictions"] == [float(i) for i in range(2000)]
     assert post(tools, app, body[:-2]).status == 400
+    app.stop()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "rows", "beside"),
+    [
+        (None, INLINE_ROWS, False),
+        (None, INLINE_ROWS + 1, True),
+        (SLOW_RUN / 2, INLINE_RUN, False),
+        (SLOW_RUN / 2, INLINE_RUN + 1, True),
+        (SLOW_RUN * 2, 1, True),
+    ],
+)
+def test_runs_that_are_long_or_known_to_be_slow_are_in_a_thread(tools, seconds, rows, beside):
+    where = []
+
+    class Noting(tools.SpyModel):
+        def run(self, packed):
+            where.append(threading.current_thread() is not threading.main_thread())
+            return super().run(packed)
+
+    app = tools.make_app(Noting())
+    cost = app._plane.models["spy"].batcher.cost
+    if seconds is not None:
+        for number in (1, INLINE_RUN) * 20:
+            cost.record(number, seconds)
+    assert post(tools, app, tools.rows(*[tools.row(x=i) for i in range(rows)])).status == 200
+    assert where == [beside]
     app.stop()

@@ -108,18 +108,15 @@ class Answers:
         """Answers of the graph as a table."""
         import pyarrow as pa
 
-        columns = [
-            part
-            for output in self.outputs
-            for part in np.reshape(_decoded(output, found[output.name]), (len(found[output.name]), -1)).T
-        ]
-        return pa.table(
-            [
-                pa.array(np.ascontiguousarray(column), field.type)
-                for column, field in zip(columns, self.schema, strict=True)
-            ],
-            schema=self.schema,
-        )
+        columns: list[NDArray[Any]] = []
+        for output in self.outputs:
+            values = _decoded(output, found[output.name])
+            if values.ndim == 1:
+                columns.append(np.ascontiguousarray(values))
+            else:
+                columns.extend(np.ascontiguousarray(np.reshape(values, (len(values), -1)).T))
+        typed = [pa.array(column, field.type) for column, field in zip(columns, self.schema, strict=True)]
+        return pa.Table.from_arrays(typed, schema=self.schema)
 
 
 def _decoded(output: Output, array: NDArray[Any]) -> NDArray[Any]:

@@ -65,12 +65,13 @@ def _codes(column: Any) -> tuple[NDArray[np.intp], Any]:
     unified = column if column.num_chunks == 1 else column.unify_dictionaries()
     if unified.num_chunks == 0:
         return np.empty(0, dtype=np.intp), pa.array([], column.type.value_type)
-    parts = [_indices(chunk.indices) for chunk in unified.chunks]
+    parts = [indices_of(chunk.indices) for chunk in unified.chunks]
     codes = parts[0] if len(parts) == 1 else np.concatenate(parts)
     return codes.astype(np.intp, copy=False), unified.chunk(0).dictionary
 
 
-def _indices(found: Any) -> NDArray[Any]:
+def indices_of(found: Any) -> NDArray[Any]:
+    """The indices of a dictionary array, -1 where null."""
     if found.null_count:
         found = found.cast(pa.int64()).fill_null(-1)
     return np.asarray(found.to_numpy(zero_copy_only=False))
@@ -85,6 +86,9 @@ def _read_strings(name: str, column: Any) -> ColumnData:
 
 
 def _read_dictionary(name: str, column: Any) -> ColumnData:
+    if column.num_chunks > 1 and any(chunk.dictionary.null_count for chunk in column.chunks):
+        # pyarrow does not unify dictionaries that hold a null.
+        column = column.cast(column.type.value_type).dictionary_encode()
     codes, dictionary = _codes(column)
     learned = read_array(name, dictionary)
     if learned.kind in {"mixed", "refused"}:

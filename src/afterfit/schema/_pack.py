@@ -11,7 +11,7 @@ from afterfit.schema._array_rules import ArrayRules
 from afterfit.schema._columns import from_numpy, from_values
 from afterfit.schema._decode import RowDecoder
 from afterfit.schema._mistakes import MAX_ERRORS, MisfitError, Suggestions, clip, nearest
-from afterfit.schema._tables import TableData, is_rows, open_table
+from afterfit.schema._tables import TableData, is_arrow, is_rows, open_table
 from afterfit.schema._tensor_rule import TensorRule
 from afterfit.schema._tensors import as_numpy
 from afterfit.schema._types import DTYPES, MISSING_TEXT
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from afterfit.schema._arrow_rules import ArrowRules
     from afterfit.schema._columns import ColumnData
     from afterfit.schema._types import Packed, Schema
 
@@ -40,9 +41,9 @@ def pack_table(schema: Schema, X: object) -> Packed:
 
 
 class TablePacker:
-    """`pack_table` for many tables of one schema: what is known of its columns is worked out once. Immutable."""
+    """`pack_table` for many tables of one schema: what is known of its columns is worked out once. Thread-safe."""
 
-    __slots__ = ("_array", "_order", "_rules", "_schema", "_tensors")
+    __slots__ = ("_array", "_arrow", "_order", "_rules", "_schema", "_tensors")
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -55,6 +56,8 @@ class TablePacker:
             if column.input is not None and column.shape is not None
         }
         self._array = None if self._tensors else ArrayRules.of(self._rules, self._order)
+        # Worked out with the first table of Arrow: it needs pyarrow, and reads every category.
+        self._arrow: ArrowRules | None = None
 
     def pack(self, X: object) -> Packed:
         """As `pack_table` does it."""
@@ -62,10 +65,26 @@ class TablePacker:
             array = self._array.pack(X)
             if array is not None:
                 return {"number": array}
+        if is_arrow(X):
+            packed = self._pack_arrow(X)
+            if packed is not None:
+                return packed
         if is_rows(X):
             rows: Any = X
             return RowDecoder(self._schema).decode_rows(rows)
         return self._pack(open_table(_as_only_tensor(self._schema, X)))
+
+    def _pack_arrow(self, table: Any) -> Packed | None:
+        """A table of Arrow packed whole; None where its columns have to be read one by one."""
+        if self._tensors or not self._rules or not table.num_rows:
+            return None
+        from afterfit.schema._arrow_rules import READ, ArrowRules
+
+        if not self._rules.keys() <= READ:
+            return None
+        if self._arrow is None:
+            self._arrow = ArrowRules(self._rules)
+        return self._arrow.pack(table)
 
     def pack_columns(self, columns: Mapping[str, NDArray[Any] | list[Any]]) -> Packed:
         """Pack a table given by its columns: a 1-D array, or a list of values as JSON has them, of each name.

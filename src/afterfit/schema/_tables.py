@@ -160,6 +160,11 @@ def _is_instance(X: object, module: str, name: str) -> bool:
     return kind is not None and isinstance(X, kind)
 
 
+def is_arrow(X: object) -> bool:
+    """Whether `X` is a table, or a batch of records, of pyarrow."""
+    return _is_instance(X, "pyarrow", "Table") or _is_instance(X, "pyarrow", "RecordBatch")
+
+
 def _open_array(X: NDArray[Any]) -> TableData:
     if isinstance(X, np.ma.MaskedArray):
         raise ArgumentError(
@@ -219,7 +224,7 @@ def _open_frame(X: object) -> TableData:
             "pandas",
             lambda position: read_series(names[position], frame.iloc[:, position]),
         )
-    if _is_instance(X, "pyarrow", "Table") or _is_instance(X, "pyarrow", "RecordBatch"):
+    if is_arrow(X):
         from afterfit.schema._arrow import read_array
 
         table: Any = X

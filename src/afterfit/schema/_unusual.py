@@ -24,7 +24,7 @@ class UnusualValues:
 
     A missing value is never unusual: whether it may be missing is a rule of the schema. Immutable once built;
     thread-safe. Laws: `is_any(packed)` is true exactly if `find(packed)` is not empty; `find` of joined rows is
-    the joined `find` of each.
+    the joined `find` of each; `columns` are those of what `find` returns.
     """
 
     def __init__(self, schema: Schema) -> None:
@@ -56,10 +56,23 @@ class UnusualValues:
 
         Each is described as a mistake is: `expected` is what the training rows had.
         """
+        suggestions = Suggestions()
+        return [
+            _describe(row, column, value, suggestions)
+            for row, _, column, value in self._places(packed)[:limit]
+        ]
+
+    def columns(self, packed: Packed, limit: int | None = None) -> list[str]:
+        """The column of each value that `find` would describe, in that order: describing them takes long."""
+        return [column.name for _, _, column, _ in self._places(packed)[:limit]]
+
+    def _places(self, packed: Packed) -> list[tuple[int, int, Column, Any]]:
+        """Row, number of the column, column and packed value of every unusual one, in order."""
         found: list[tuple[int, int, Column, Any]] = []
         for name, (columns, low, high) in self._spans.items():
             values = packed[name]
-            for row, place in np.argwhere((values < low) | (values > high)).tolist():
+            outside = (values < low) | (values > high)
+            for row, place in np.argwhere(outside).tolist() if outside.any() else ():
                 column = columns[place]
                 found.append((row, self._order[column.name], column, values[row, place]))
         for column, known in self._known:
@@ -68,8 +81,7 @@ class UnusualValues:
                 if value not in known:
                     found.append((row, self._order[column.name], column, decode_text(value)))
         found.sort(key=lambda item: item[:2])
-        suggestions = Suggestions()
-        return [_describe(row, column, value, suggestions) for row, _, column, value in found[:limit]]
+        return found
 
 
 def _span(column: Column) -> tuple[float, float]:

@@ -123,6 +123,7 @@ class Batcher:
     has passed when its turn comes is refused without being run. `meter` counts runs and refusals. `arriving`: the
     requests that have begun and whose rows are not here yet, kept by who receives them. While there are some, a run is
     put off by a turn of the event loop, at most `GATHERING_TURNS` times and only as long as each turn brings it rows.
+    `cost`: what is known of the time that runs take, by default nothing.
 
     Laws: a request is answered with its own rows, whatever the order of arrival and of answering. If a joint
     run raises, each of its requests is run alone, so that only those at fault see an error.
@@ -141,6 +142,7 @@ class Batcher:
         latency_target: float | None = None,
         meter: ModelMeter | None = None,
         arriving: Collection[object] = (),
+        cost: RunCost | None = None,
     ) -> None:
         self._run = run
         self._executor = executor
@@ -157,7 +159,7 @@ class Batcher:
         self._is_busy = False
         self._arriving = arriving
         self._gathered = self._turns = 0
-        self.cost = RunCost()
+        self.cost = cost or RunCost()
 
     @property
     def waiting_rows(self) -> int:

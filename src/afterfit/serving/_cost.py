@@ -10,12 +10,14 @@ class RunCost:
     """Seconds of a run as a line in its rows: a fixed part, and a part for each row.
 
     The line is the least-squares fit over the past runs, each weighing 0.95 of the one after it. Where the runs
-    all had about as many rows, which says nothing of the slope, larger runs are taken to cost in proportion.
+    all had about as many rows, which says nothing of the slope, larger runs are taken to cost in proportion. `guess`:
+    the seconds that a row is taken to cost before the first run.
     """
 
-    __slots__ = ("_rows", "_rows_squared", "_seconds", "_seconds_rows", "_weight")
+    __slots__ = ("_guess", "_rows", "_rows_squared", "_seconds", "_seconds_rows", "_weight")
 
-    def __init__(self) -> None:
+    def __init__(self, guess: float = 0.0) -> None:
+        self._guess = guess
         self._weight = self._rows = self._rows_squared = self._seconds = self._seconds_rows = 0.0
 
     def record(self, rows: int, seconds: float) -> None:
@@ -27,9 +29,9 @@ class RunCost:
         self._seconds_rows = self._seconds_rows * _DECAY + seconds * rows
 
     def estimate(self, rows: int) -> float:
-        """Seconds that a run of `rows` rows takes; 0 before the first run."""
+        """Seconds that a run of `rows` rows takes."""
         if not self._weight:
-            return 0.0
+            return self._guess * rows
         mean_rows = self._rows / self._weight
         mean_seconds = self._seconds / self._weight
         slope = self._slope(mean_rows, mean_seconds)

@@ -14,6 +14,7 @@ from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaErr
 from afterfit.schema import UnusualValues
 from afterfit.serving._batching import Batcher
 from afterfit.serving._callers import CALLER
+from afterfit.serving._cost import RunCost
 from afterfit.serving._trace import current
 
 if TYPE_CHECKING:
@@ -34,6 +35,12 @@ INLINE_BODY = 32 * 1024
 
 INLINE_ROWS = 256
 """Rows: a longer answer is shaped in a thread."""
+
+INLINE_RUN = 1024
+"""Rows: a longer run of a model goes to a thread; requests that share a run have no more."""
+
+SLOW_RUN = 0.005
+"""Seconds: a run that past ones say takes longer goes to a thread, however few its rows are."""
 
 MAX_NOTICES = 100
 """Warnings of one answer."""
@@ -101,17 +108,17 @@ class ServedModel:
             self._check_texts(packed["text"])
         return self._check_unusual(packed) if self.policy.unusual == "error" else packed
 
-    def admit(self, packed: Packed) -> Packed:
+    def admit(self, packed: Packed, longest: float = math.inf) -> Packed:
         """Packed rows, unless unusual values are errors here and there are some: SchemaError then.
 
         Raises SchemaError for texts that are too long, too, and TooManyRowsError where a body that is no JSON held
-        more rows than are taken.
+        more rows than are taken. `longest`: characters that no text has more of.
         """
         rows = row_count(packed)
         if rows > self._max_rows:
             expected, got = f"at most {self._max_rows:,} rows", f"{rows:,} rows"
             raise TooManyRowsError([CellError(None, None, expected, got, "send them in several requests")])
-        if "text" in packed:
+        if longest > self._max_text and "text" in packed:
             self._check_texts(packed["text"])
         return self._check_unusual(packed) if self.policy.unusual == "error" else packed
 
@@ -123,6 +130,8 @@ class ServedModel:
 
     def _check_texts(self, texts: np.ndarray[Any, Any]) -> None:
         most = self._max_text
+        if max(map(len, texts.ravel().tolist()), default=0) <= most:
+            return
         names = [column.name for column in self.model.schema.packed("text")]
         errors = [
             CellError(
@@ -158,8 +167,17 @@ class ServedModel:
             return []
         found = self._unusual.find(packed, MAX_NOTICES)
         if self.meter is not None:
-            self.meter.unusual(found)
+            self.meter.unusual(error.column for error in found)
         return self.explain(found)
+
+    def count_unusual(self, packed: Packed) -> int:
+        """How many warnings `find_unusual` has, in less time."""
+        if self.policy.unusual == "ignore":
+            return 0
+        found = self._unusual.columns(packed, MAX_NOTICES)
+        if self.meter is not None:
+            self.meter.unusual(found)
+        return len(found)
 
     def explain_invalid(self, error: SchemaError) -> list[CellError]:
         """The mistakes of rows that do not fit, counted, in the words that this server may answer with."""
@@ -261,12 +279,17 @@ class DataPlane:
         if self.meter is not None:
             names = [column.name for column in model.schema.columns]
             meter = self.meter.model(model.name, model.version, names)
+        is_patient = self.policy.latency_target is None
         batcher = Batcher(
             model.run,
             executor=self._executor,
             inspect=unusual.is_any if self.policy.unusual == "warn" else None,
             max_waiting_rows=self.limits.max_waiting_rows,
-            inline_rows=INLINE_ROWS,
+            # Where answers have to come in time, long runs are cut.
+            inline_rows=INLINE_RUN if is_patient else INLINE_ROWS,
+            slow_seconds=SLOW_RUN,
+            # Of a model that has not run yet, few rows are taken to be fast.
+            cost=RunCost(SLOW_RUN / INLINE_ROWS) if is_patient else None,
             latency_target=self.policy.latency_target,
             meter=meter,
             arriving=self.arriving,
@@ -284,12 +307,14 @@ class DataPlane:
         *,
         size: int,
         deadline: float = math.inf,
+        inline_rows: int = INLINE_ROWS,
     ) -> _T:
         """Answer the rows that `decode` makes of a body of `size` bytes, put into a contract's words by `shape`.
 
-        Both must be pure. Whatever would take long is done in a thread. Raises SchemaError for rows that do not
-        fit, LimitExceededError where the caller may send no more, and OverloadedError where too much waits, or where
-        the model's turn comes after `deadline`.
+        Both must be pure. Whatever would take long is done in a thread: decoding more than `INLINE_BODY` bytes, and
+        shaping more than `inline_rows` rows. Raises SchemaError for rows that do not fit, LimitExceededError where the
+        caller may send no more, and OverloadedError where too much waits, or where the model's turn comes after
+        `deadline`.
         """
         trace = current.get()
         if trace is not None:
@@ -304,7 +329,7 @@ class DataPlane:
         ticket = served.submit(packed, deadline, decoding=decoding)
         batch = await ticket.answered()
         answered = perf_counter()
-        if ticket.rows <= INLINE_ROWS:
+        if ticket.rows <= inline_rows:
             answer = shape(batch, ticket)
             writing = perf_counter() - answered
         else:

@@ -87,17 +87,17 @@ class ModelMeter:
 
     def invalid(self, errors: Iterable[CellError]) -> None:
         """Count mistakes by their columns."""
-        self._count("afterfit_invalid_values_total", errors)
+        self._count("afterfit_invalid_values_total", (error.column for error in errors))
 
-    def unusual(self, warnings: Iterable[CellError]) -> None:
-        """Count unusual values by their columns."""
-        self._count("afterfit_unusual_values_total", warnings)
+    def unusual(self, columns: Iterable[str | None]) -> None:
+        """Count unusual values, given the column of each."""
+        self._count("afterfit_unusual_values_total", columns)
 
-    def _count(self, name: str, errors: Iterable[CellError]) -> None:
+    def _count(self, name: str, columns: Iterable[str | None]) -> None:
         # Long requests are read and written beside the event loop, and may count here at the same moment.
         with self._lock:
-            for error in errors:
-                column = error.column if error.column in self._columns else UNKNOWN
+            for found in columns:
+                column = found if found in self._columns else UNKNOWN
                 self._board.counter(name, column=column or UNKNOWN, **self._labels).add()
 
 

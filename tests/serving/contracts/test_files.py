@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from afterfit.serving import Limits
+from afterfit.serving._data_plane import DataPlane
+from afterfit.serving._meters import ServerMeter
+from afterfit.serving.contracts._operations import OperationsContract
 
 pa = pytest.importorskip("pyarrow", reason="files are read with pyarrow")
 pytest.importorskip("pyarrow.parquet", reason="files are read with pyarrow")
@@ -237,3 +240,112 @@ def test_missing_texts_of_a_table_are_null_in_every_contract(ask, tools):
     assert reply.status == 400
     assert "JSON" in reply.json["error"]
     app.stop()
+
+
+@pytest.fixture
+def hops(monkeypatch):
+    """What was done in a thread since the list was emptied."""
+    taken = []
+    in_thread = DataPlane.in_thread
+
+    async def noted(plane, work):
+        taken.append(work)
+        return await in_thread(plane, work)
+
+    monkeypatch.setattr(DataPlane, "in_thread", noted)
+    return taken
+
+
+def many(rows):
+    return pa.table(
+        {
+            "delay": np.linspace(0.0, 9.0, rows),
+            "distance (miles)": np.full(rows, 500),
+            "carrier": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int8), pa.array(["UA"])),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind", "accept", "threads"),
+    [
+        (1_000, "arrow", ARROW, 0),
+        (1_000, "arrow", None, 1),
+        (1_000, "csv", ARROW, 1),
+        (200, "parquet", PARQUET, 1),
+        # More cells than are read at once, in few bytes; a run that goes to a thread of its own; and a long answer.
+        (6_000, "arrow", ARROW, 2),
+    ],
+)
+def test_only_short_bodies_and_answers_in_arrow_are_spared_the_thread(
+    ask, toy_app, hops, rows, kind, accept, threads
+):
+    send(ask, toy_app, write(many(1), kind), kind, accept=ARROW)
+    hops.clear()
+    body = write(many(rows), kind)
+    assert len(body) < 120_000
+    reply = send(ask, toy_app, body, kind, accept=accept)
+    assert reply.status == 200
+    assert len(hops) == threads
+    counted = (
+        len(reply.json["predictions"])
+        if accept is None
+        else read(reply.body, "parquet" if accept == PARQUET else "arrow").num_rows
+    )
+    assert counted == rows
+
+
+def test_cells_are_counted_where_bytes_say_little(ask, tools, hops):
+    model = tools.SpyModel()
+    app = tools.make_app(model)
+    for rows in (1, 5_000, 6_000):
+        table = pa.table(
+            {
+                "x": pa.nulls(rows),
+                "y": pa.nulls(rows),
+                "kind": pa.DictionaryArray.from_arrays(np.zeros(rows, np.int8), pa.array(["a"])),
+            }
+        )
+        hops.clear()
+        body = write(table, "arrow")
+        assert len(body) < 8_000
+        assert send(ask, app, body, "arrow", accept=ARROW).status == 200
+    # Decoding alone: a row of this answer has as many cells as one of the body.
+    assert len(hops) == 2
+    app.stop()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_texts_that_are_too_long_are_found_in_every_kind(ask, tools, toy, kind):
+    app = tools.make_app(toy.model, limits=Limits(max_text=20_000))
+    for size, status in ((20_000, 200), (20_001, 422)):
+        table = pa.table({"delay": [1.0], "distance (miles)": [500], "carrier": ["x" * size]})
+        reply = send(ask, app, write(table, kind), kind)
+        assert reply.status == status
+    assert "one of 20,001" in reply.json["errors"][0]["got"]
+    app.stop()
+
+
+def test_unusual_values_of_a_file_are_counted_by_column_like_those_of_json(ask, tools, toy, tmp_path):
+    counts = []
+    rows = [{"delay": 1e9, "distance (miles)": 500, "carrier": one} for one in ("UA", "ZZ", "YY")]
+    for number, form in enumerate(("json", "arrow")):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        meter = ServerMeter(folder)
+        app = tools.make_app(
+            toy.model, meter=meter, more=lambda plane, meter=meter: [OperationsContract(plane, meter)]
+        )
+        if form == "json":
+            assert len(ask(app, "/predict", {"rows": rows}).json["warnings"]) == 5
+        else:
+            reply = send(ask, app, write(pa.Table.from_pylist(rows), "arrow"), "arrow", accept=ARROW)
+            assert reply.headers[b"afterfit-warnings"] == b"5"
+        told = ask(app, "/metrics").body.decode()
+        counts.append(
+            [line for line in told.splitlines() if line.startswith("afterfit_unusual_values_total")]
+        )
+        app.stop()
+        meter.board.close()
+    assert len(counts[0]) == 2
+    assert counts[0] == counts[1]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import struct
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -20,6 +19,7 @@ import pyarrow.parquet
 from afterfit.errors import ArgumentError, CellError, TooManyRowsError
 from afterfit.runtime._files._csv import CsvBatch, RowsAside, csv_options, header_names, quiet_handler
 from afterfit.runtime._files._formats import FileFormat
+from afterfit.runtime._files._ipc import END_OF_STREAM, is_compressed
 from afterfit.runtime._files._table import TableBatch, check_columns, explained
 from afterfit.runtime._files._write import CsvSink
 from afterfit.schema import Schema, TablePacker
@@ -47,6 +47,9 @@ _HEAD = 1 << 20
 
 _REMEMBERED = 16
 """Kinds of tables whose columns are known again: clients send few, and could make up any number."""
+
+_LONG_KEY = 4096
+"""Bytes of a schema that are kept as they are."""
 
 _LABEL = "the body"
 
@@ -81,8 +84,10 @@ class BodyReader:
 
     def _wanted(self, found: pa.Schema) -> list[str]:
         """The names of the columns to read, whose types can be read within bounds."""
-        # Names and types of any length are kept as 32 bytes.
-        key = hashlib.sha256(found.remove_metadata().serialize()).digest()
+        key = found.remove_metadata().serialize().to_pybytes()
+        if len(key) > _LONG_KEY:
+            # Names and types of any length are kept as 32 bytes.
+            key = hashlib.sha256(key).digest()
         wanted = self._known.get(key)
         if wanted is None:
             wanted = _check_schema(found, self._schema)
@@ -92,18 +97,19 @@ class BodyReader:
 
 
 def write_body(table: pa.Table, kind: BodyKind) -> bytes:
-    """A table as a body."""
+    """A table as a body; none of its columns has a dictionary."""
+    if kind == "arrow stream":
+        # What the writer of pyarrow writes, without a call for each of its many short pieces.
+        batches = [batch.serialize() for batch in table.to_batches()]
+        return b"".join([table.schema.serialize(), *batches, END_OF_STREAM])
     file = io.BytesIO()
     if kind == "csv":
         rows = np.arange(1, table.num_rows + 1, dtype=np.int64)
         sink = CsvSink(file, FileFormat("csv"), None, table.schema)
         sink.write(TableBatch(Schema(columns=(), outputs=()), table, rows), None, table)
         sink.finish()
-    elif kind == "parquet":
-        pyarrow.parquet.write_table(table, file)
     else:
-        with pyarrow.ipc.new_stream(file, table.schema) as writer:
-            writer.write_table(table)
+        pyarrow.parquet.write_table(table, file)
     return file.getvalue()
 
 
@@ -139,17 +145,20 @@ def _read_arrow(data: bytes, wanted_of: Wanted, max_rows: int, max_bytes: int) -
     source = pa.BufferReader(data)
     messages = pa.ipc.MessageReader.open_stream(pa.BufferReader(data))
     for message in messages:
-        if _is_compressed(message.type, bytes(message.metadata)):
+        if is_compressed(message.type, bytes(message.metadata)):
             raise ArgumentError("the body has compressed buffers; write the stream without compression")
     reader = pa.ipc.open_stream(source)
     wanted = wanted_of(reader.schema)
+    selects = wanted != reader.schema.names
     parts = []
     rows = 0
     for part in reader:
         rows += part.num_rows
         _check_rows(rows, max_rows)
-        parts.append(part.select(wanted))
-    return pa.Table.from_batches(parts, pa.schema([reader.schema.field(name) for name in wanted]))
+        parts.append(part.select(wanted) if selects else part)
+    if parts:
+        return pa.Table.from_batches(parts)
+    return pa.schema([reader.schema.field(name) for name in wanted]).empty_table()
 
 
 def _read_parquet(data: bytes, wanted_of: Wanted, max_rows: int, max_bytes: int) -> pa.Table:
@@ -211,35 +220,3 @@ def _check_rows(rows: int, most: int) -> None:
             None, None, f"at most {most:,} rows", f"{rows:,} rows", "send them in several requests"
         )
         raise TooManyRowsError([cell])
-
-
-def _is_compressed(kind: str, metadata: bytes) -> bool:
-    """Whether the flatbuffer of an IPC message says that its buffers are compressed.
-
-    Field 2 of `Message` is its header: a `RecordBatch`, whose field 3 is `compression`, or a `DictionaryBatch`,
-    whose field 1 is a `RecordBatch` (https://arrow.apache.org/docs/format/Columnar.html).
-    """
-    if kind not in {"record batch", "dictionary"}:
-        return False
-    try:
-        header = _field(metadata, _offset(metadata, 0), 2)
-        batch = header if kind == "record batch" or header is None else _field(metadata, header, 1)
-        return batch is None or _field(metadata, batch, 3) is not None
-    except struct.error:
-        raise ArgumentError("the body cannot be read as Arrow IPC: a message is malformed") from None
-
-
-def _offset(data: bytes, place: int) -> int:
-    """Where an offset at `place` of a flatbuffer leads to."""
-    return place + int(struct.unpack_from("<I", data, place)[0])
-
-
-def _field(data: bytes, table: int, number: int) -> int | None:
-    """Where the table in a field of the table at `table` begins; None where the field is absent."""
-    vtable = table - int(struct.unpack_from("<i", data, table)[0])
-    if vtable < 0:
-        raise struct.error
-    size = int(struct.unpack_from("<H", data, vtable)[0])
-    slot = 4 + 2 * number
-    found = int(struct.unpack_from("<H", data, vtable + slot)[0]) if slot < size else 0
-    return _offset(data, table + found) if found else None

@@ -36,11 +36,14 @@ class TableBatch(Batch):
         self.cell_errors = {}
         self._packer = packer or TablePacker(schema)
         self._table = table
-        self._wanted = [column.name for column in schema.columns if column.input is not None]
+        self._schema = schema
 
     def pack(self, rows: NDArray[np.intp] | None = None) -> Packed:
         """The rows as the graph takes them."""
-        return self._packer.pack(take(self._table.select(self._wanted), rows))
+        if rows is None:
+            return self._packer.pack(self._table)
+        wanted = [column.name for column in self._schema.columns if column.input is not None]
+        return self._packer.pack(take(self._table.select(wanted), rows))
 
     def table(self, rows: NDArray[np.intp] | None = None) -> pa.Table:
         """The rows as they are typed."""
@@ -65,6 +68,7 @@ class ParquetSource(Source):
 
     def __init__(self, file: Path, schema: Schema, *, batch_rows: int, label: str) -> None:
         self._label, self._schema, self._batch_rows = label, schema, batch_rows
+        self._packer = TablePacker(schema)
         with explained(self._label, "Parquet"):
             self._file = pyarrow.parquet.ParquetFile(file, buffer_size=1 << 20)
             self.schema = self._file.schema_arrow
@@ -88,7 +92,7 @@ class ParquetSource(Source):
                 part.validate(full=True)
             numbers = np.arange(self._rows + 1, self._rows + part.num_rows + 1, dtype=np.int64)
             self._rows += part.num_rows
-            yield TableBatch(self._schema, pa.Table.from_batches([part]), numbers)
+            yield TableBatch(self._schema, pa.Table.from_batches([part]), numbers, self._packer)
 
     def close(self) -> None:
         """Close the file."""
@@ -100,6 +104,7 @@ class ArrowSource(Source):
 
     def __init__(self, file: Path, schema: Schema, *, batch_rows: int, label: str) -> None:
         self._label, self._schema, self._batch_rows = label, schema, batch_rows
+        self._packer = TablePacker(schema)
         self._file = pa.memory_map(str(file)) if file.stat().st_size else pa.BufferReader(b"")
         self._size = file.stat().st_size
         with explained(self._label, "Arrow IPC"):
@@ -123,7 +128,7 @@ class ArrowSource(Source):
                 piece = pa.Table.from_batches([part.slice(offset, self._batch_rows)])
                 numbers = np.arange(first, first + piece.num_rows, dtype=np.int64)
                 first += piece.num_rows
-                yield TableBatch(self._schema, piece, numbers)
+                yield TableBatch(self._schema, piece, numbers, self._packer)
 
     def _parts(self) -> Iterator[pa.RecordBatch]:
         index = 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from afterfit.errors import ArgumentError
 from afterfit.serving._body import CONTENT_TYPE
-from afterfit.serving._data_plane import INLINE_BODY
+from afterfit.serving._data_plane import INLINE_BODY, INLINE_ROWS
 from afterfit.serving._exchange import NOSNIFF, HttpError, Response
 
 if TYPE_CHECKING:
@@ -31,6 +32,17 @@ _KINDS: dict[bytes, Literal["csv", "arrow stream", "parquet"]] = {
     ARROW: "arrow stream",
     PARQUET: "parquet",
 }
+
+
+_INLINE_BYTES = 4 * INLINE_BODY
+_INLINE_CELLS = 16 * 1024
+"""Of a body or an answer in Arrow: so much is read or written on the event loop, because a thread costs as much.
+
+Bytes alone bound nothing: a column of nulls takes none.
+"""
+
+_INLINE_MESSAGES = 8
+"""Of a body in Arrow: record batches and dictionaries."""
 
 
 def media_type(header: bytes | None) -> bytes:
@@ -59,11 +71,31 @@ class FileReader:
         self._is_ready = False
         self._reader: BodyReader | None = None
         self._answers: Answers | None = None
+        sizes = [size for output in served.model.schema.outputs for size in output.shape[1:]]
+        self._answer_width = (
+            sum(math.prod(output.shape[1:]) for output in served.model.schema.outputs)
+            if all(size >= 0 for size in sizes)
+            else None
+        )
 
-    @staticmethod
-    def beside(body: bytes) -> int:
-        """What `DataPlane.answer` is told, so that files are never read on the event loop."""
+    def size_to_tell(self, body: bytes, headers: Mapping[bytes, bytes]) -> int:
+        """What `DataPlane.answer` is told of a body, so that only short ones of Arrow are read on the event loop.
+
+        Must be called after `decoder`.
+        """
+        if media_type(headers.get(CONTENT_TYPE)) == ARROW and len(body) <= _INLINE_BYTES:
+            from afterfit.runtime._files._ipc import stated_rows
+
+            rows = stated_rows(body, _INLINE_MESSAGES)
+            if rows is not None and rows * len(self._served.model.schema.columns) <= _INLINE_CELLS:
+                return min(len(body), INLINE_BODY)
         return max(len(body), INLINE_BODY + 1)
+
+    def inline_rows(self, media: bytes | None) -> int:
+        """How many rows of an answer are written on the event loop."""
+        if media != ARROW or self._answer_width is None:
+            return INLINE_ROWS
+        return max(INLINE_ROWS, _INLINE_CELLS // max(1, self._answer_width))
 
     async def decoder(self, body: bytes, headers: Mapping[bytes, bytes]) -> Callable[[], Packed]:
         """What reads the rows of a body of one of our media types; HttpError without pyarrow."""
@@ -105,7 +137,8 @@ class FileReader:
         except ArgumentError as error:
             detail = "The body cannot be read" if self._plane.policy.redact else str(error)
             raise HttpError(400, "not-readable", f"{detail[:1].upper()}{detail[1:]}.") from None
-        return self._served.admit(pack_all(batch))
+        # No text is longer than what it is written in, but for Parquet, which packs it.
+        return self._served.admit(pack_all(batch), math.inf if media == PARQUET else len(body))
 
     def _write(self, media: bytes, batch: Batch, ticket: Ticket) -> Response:
         from afterfit.runtime._files._body import write_body
@@ -119,9 +152,9 @@ class FileReader:
         found = {name: array[ticket.start : ticket.stop] for name, array in batch.arrays.items()}
         head = [(b"content-type", media), NOSNIFF]
         if batch.unusual:
-            warnings = served.find_unusual(ticket.packed)
+            warnings = served.count_unusual(ticket.packed)
             if warnings:
-                head.append((b"afterfit-warnings", str(len(warnings)).encode()))
+                head.append((b"afterfit-warnings", str(warnings).encode()))
         return Response(write_body(self._answers.table(found), _KINDS[media]), headers=head)
 
 

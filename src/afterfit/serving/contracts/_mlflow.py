@@ -85,7 +85,7 @@ class MlflowContract:
             decode: Callable[[], Packed]
             if media_type(headers.get(CONTENT_TYPE)) == CSV:
                 decode = await files.decoder(body, headers)
-                write, size = predictions_writer(served, None), files.beside(body)
+                write, size = predictions_writer(served, None), files.size_to_tell(body, headers)
             else:
                 sent = await parsed(plane, body)
                 decode = partial(read_form, tables, sent)

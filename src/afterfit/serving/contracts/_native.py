@@ -139,7 +139,7 @@ class NativeContract:
             size = len(body)
             is_file = media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES
             if is_file:
-                decode, size = await files.decoder(body, headers), files.beside(body)
+                decode, size = await files.decoder(body, headers), files.size_to_tell(body, headers)
             else:
                 decode = partial(served.decode_json, body)
             wanted = wanted_file(headers.get(ACCEPT))
@@ -147,7 +147,9 @@ class NativeContract:
             if wanted is not None:
                 write = await files.writer(wanted)
             try:
-                return await plane.answer(served, decode, write, size=size, deadline=deadline)
+                return await plane.answer(
+                    served, decode, write, size=size, deadline=deadline, inline_rows=files.inline_rows(wanted)
+                )
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, None if is_file else body))
 
