@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from afterfit.errors import SchemaError
-from afterfit.schema import Bounds, Categories, Column, RowDecoder, Schema, encode_text, pack_table
+from afterfit.schema import (
+    Bounds,
+    Categories,
+    Column,
+    RowDecoder,
+    Schema,
+    UnpackedRows,
+    encode_text,
+    join_rows,
+    pack_table,
+)
 
 names = st.text(min_size=1, max_size=6) | st.sampled_from(
     ["a b", "Age (years)", "x:y", '"q"', "b\\s", "\x01"]
@@ -110,6 +121,7 @@ def test_every_way_in_agrees(data, ascii_only):
     body = json.dumps({"rows": given_rows}, ensure_ascii=ascii_only).encode()
     expected = outcome(lambda: decoder.decode_rows(given_rows))
     assert same(outcome(lambda: decoder.decode_json(body)), expected)
+    assert same(outcome(lambda: join_rows([decoder.read_json(body)])), expected)
     assert same(outcome(lambda: pack_table(schema, given_rows)), expected)
     frame = pd.DataFrame(
         {name: pd.Series([r[name] for r in given_rows], dtype=object) for name in given_rows[0]}
@@ -117,6 +129,37 @@ def test_every_way_in_agrees(data, ascii_only):
     assert same(outcome(lambda: pack_table(schema, frame)), expected)
     array = frame.to_numpy(dtype=object)
     assert same(outcome(lambda: pack_table(schema, array)), expected)
+
+
+@pytest.mark.parametrize(
+    "texts", [["\x1aa", "b"], ["b", "\x1a"], ["\x1a"], [None, "\x1a"], ["b", "c"], [None]]
+)
+@pytest.mark.parametrize("nullable", [True, False])
+def test_texts_that_look_as_if_they_were_encoded_are_encoded_whoever_comes_along(texts, nullable):
+    column = Column(name="t", type="string", nullable=nullable, input="text", position=0)
+    decoder = RowDecoder(Schema(columns=(column,), outputs=()))
+    sent = texts if nullable else ["d", *filter(None, texts)]
+    parts = [decoder.read_json(json.dumps({"rows": [{"t": text}]}).encode()) for text in sent]
+    assert all(isinstance(part, UnpackedRows) for part in parts)
+    assert join_rows(parts)["text"].tolist() == [[encode_text(text)] for text in sent]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data(), st.booleans())
+def test_requests_packed_together_are_as_if_packed_alone(data, ascii_only):
+    """Whether each was left unpacked, packed the fast way or read the slow way."""
+    schema = data.draw(schemas())
+    decoder = RowDecoder(schema)
+    parts, alone = [], []
+    for _ in range(data.draw(st.integers(1, 4))):
+        body = json.dumps({"rows": data.draw(rows(schema, tidy=True))}, ensure_ascii=ascii_only).encode()
+        with suppress(SchemaError):
+            alone.append(decoder.decode_json(body))
+            parts.append(data.draw(st.sampled_from([decoder.read_json, decoder.decode_json]))(body))
+    assume(parts)
+    expected = {name: np.concatenate([one[name] for one in alone]) for name in alone[0]}
+    assert same(outcome(lambda: join_rows(parts)), outcome(lambda: expected))
+    assert all(part.pack().keys() == expected.keys() for part in parts if isinstance(part, UnpackedRows))
 
 
 @settings(deadline=None)

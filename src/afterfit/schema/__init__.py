@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from afterfit.schema._columns import ColumnData
 from afterfit.schema._decode import RowDecoder
+from afterfit.schema._fast import UnpackedRows, join_rows
 from afterfit.schema._infer import InferredColumn, InferredTable, infer_table
 from afterfit.schema._pack import TablePacker, pack_table
 from afterfit.schema._tables import is_arrays, is_texts, open_table, texts_name
@@ -62,6 +63,7 @@ __all__ = [
     "TablePacker",
     "TermReader",
     "TokenPattern",
+    "UnpackedRows",
     "UnusualValues",
     "as_numpy",
     "decode_text",
@@ -71,6 +73,7 @@ __all__ = [
     "is_arrays",
     "is_ragged",
     "is_texts",
+    "join_rows",
     "open_table",
     "pack_table",
     "rows_of",

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from afterfit.errors import CellError, SchemaError, TooManyRowsError
-from afterfit.schema._fast import DoubtfulError, build_reader
+from afterfit.schema._fast import DoubtfulError, Reader, UnpackedRows, build_reader
 from afterfit.schema._mistakes import (
     BareWord,
     MisfitError,
@@ -26,11 +26,14 @@ from afterfit.schema._tensor_rule import TensorRule, rule_of
 from afterfit.schema._types import DTYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from afterfit.schema._types import Packed, Schema
 
 BODY: Final = 'an object {"rows": [{"column": value, ...}, ...]}'
+
+_DOUBTS: Final = (DoubtfulError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What the fast way raises where a body is not certainly good."""
 
 _LONGEST_NUMBER: Final = 1_000
 """Digits of the longest integer read from JSON; none that a column accepts has more than 309."""
@@ -48,7 +51,7 @@ class RowDecoder:
             name: [self._rules[column.name] for column in schema.packed(name)] for name in schema.inputs()
         }
         self._order = [rule for rules in self._inputs.values() for rule in rules]
-        self._fast: Callable[[bytes, int | None], Packed] | None = None
+        self._fast: Reader | None = None
         self._fast_built = False
 
     def decode_json(self, body: bytes, *, max_rows: int | None = None) -> Packed:
@@ -56,15 +59,32 @@ class RowDecoder:
 
         Raises `SchemaError` with every mistake (up to 1,000), whatever the bytes are.
         """
+        fast = self._fast_reader()
+        if fast is not None:
+            try:
+                return fast(body, max_rows)
+            except _DOUBTS:
+                pass
+        return self._decode_slowly(_find_rows(_parse(body)), max_rows)
+
+    def read_json(self, body: bytes, *, max_rows: int | None = None) -> Packed | UnpackedRows:
+        """What `decode_json` answers, or the same rows to be packed with those of other requests (`join_rows`).
+
+        Raises `SchemaError` where `decode_json` does.
+        """
+        fast = self._fast_reader()
+        if fast is not None:
+            try:
+                return fast.read(body, max_rows)
+            except _DOUBTS:
+                pass
+        return self._decode_slowly(_find_rows(_parse(body)), max_rows)
+
+    def _fast_reader(self) -> Reader | None:
         if not self._fast_built:
             self._fast = build_reader(self._inputs, sorted(self._ignored))
             self._fast_built = True
-        if self._fast is not None:
-            try:
-                return self._fast(body, max_rows)
-            except (DoubtfulError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                pass
-        return self._decode_slowly(_find_rows(_parse(body)), max_rows)
+        return self._fast
 
     def decode_rows(self, rows: Sequence[Mapping[str, object]]) -> Packed:
         """Pack rows held as mappings, whose values may be numpy scalars.

@@ -31,9 +31,43 @@ class DoubtfulError(Exception):
     """The body is not certainly good: read it the slow way."""
 
 
-def build_reader(
-    inputs: Mapping[str, Sequence[Rule | TensorRule]], ignored: Sequence[str]
-) -> Callable[[bytes, int | None], Packed] | None:
+class UnpackedRows:
+    """Rows of one request that were read and are good, to be packed together with those of others (`join_rows`).
+
+    `respell`: some text may begin with U+001A.
+    """
+
+    __slots__ = ("reader", "respell", "rows")
+
+    def __init__(self, reader: Reader, rows: list[tuple[Any, ...]], *, respell: bool) -> None:
+        self.reader = reader
+        self.rows = rows
+        self.respell = respell
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def pack(self) -> Packed:
+        """The rows, packed."""
+        return self.reader.pack(self.rows, respell=self.respell)
+
+
+def join_rows(parts: Sequence[Packed | UnpackedRows]) -> Packed:
+    """The rows of one or several requests of one schema, packed in their order.
+
+    Law: what packing each by itself and joining the arrays gives.
+    """
+    unpacked = [part for part in parts if isinstance(part, UnpackedRows)]
+    if len(unpacked) == len(parts):
+        rows = [row for part in unpacked for row in part.rows]
+        return unpacked[0].reader.pack(rows, respell=any(part.respell for part in unpacked))
+    packed = [part.pack() if isinstance(part, UnpackedRows) else part for part in parts]
+    if len(packed) == 1:
+        return packed[0]
+    return {name: np.concatenate([part[name] for part in packed]) for name in packed[0]}
+
+
+def build_reader(inputs: Mapping[str, Sequence[Rule | TensorRule]], ignored: Sequence[str]) -> Reader | None:
     """A function of a request body and its largest number of rows to the packed rows.
 
     `inputs`: the rules of each input by position; `ignored` names the columns that the model never reads. The
@@ -53,10 +87,10 @@ def build_reader(
         # Colons inside nested strings would have to be counted.
         return None
     decode = _build_decoder(every, ignored)
-    return None if decode is None else _Reader(decode, numbers, texts, integers, tensors, ignored)
+    return None if decode is None else Reader(decode, numbers, texts, integers, tensors, ignored)
 
 
-class _Reader:
+class Reader:
     """What `build_reader` returns; a row holds numbers, texts, integers, tensors and ignored values, in this order."""
 
     __slots__ = (
@@ -104,6 +138,21 @@ class _Reader:
         ]
 
     def __call__(self, body: bytes, max_rows: int | None) -> Packed:
+        rows, respell = self._read(body, max_rows)
+        packed = self.pack(rows, respell=respell)
+        for name, position, rule in self._checks:
+            if not rule.vouch(packed[name][:, position]).all():
+                raise DoubtfulError
+        return packed
+
+    def read(self, body: bytes, max_rows: int | None) -> Packed | UnpackedRows:
+        """The rows without packing them, where nothing is left to be found out by packing."""
+        if self._checks or self._tensors:
+            return self(body, max_rows)
+        rows, respell = self._read(body, max_rows)
+        return UnpackedRows(self, rows, respell=respell)
+
+    def _read(self, body: bytes, max_rows: int | None) -> tuple[list[tuple[Any, ...]], bool]:
         rows: list[tuple[Any, ...]] = [astuple(row) for row in self._decode(body).rows]
         if not rows or (max_rows is not None and len(rows) > max_rows):
             raise DoubtfulError
@@ -117,11 +166,7 @@ class _Reader:
             if not all(rule.vouch_for_text(row[position]) for row in rows):
                 raise DoubtfulError
         # U+001A can only come escaped, since JSON forbids control characters in strings.
-        packed = self._pack(rows, respell=escapes and b"\\u001" in body)
-        for name, position, rule in self._checks:
-            if not rule.vouch(packed[name][:, position]).all():
-                raise DoubtfulError
-        return packed
+        return rows, escapes and b"\\u001" in body
 
     def _repeats_a_key(self, body: bytes, rows: Sequence[tuple[Any, ...]]) -> bool:
         """Whether there are more colons than the keys and values found account for."""
@@ -134,7 +179,7 @@ class _Reader:
                     count += colons + bytes(raw).count(b":")
         return body.count(b":") != count
 
-    def _pack(self, rows: Sequence[tuple[Any, ...]], *, respell: bool) -> Packed:
+    def pack(self, rows: Sequence[tuple[Any, ...]], *, respell: bool) -> Packed:
         """The rows by element type; `respell`: some text may begin with U+001A."""
         first_text, first_integer = self._first_text, self._first_integer
         packed: Packed = {}

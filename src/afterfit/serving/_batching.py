@@ -18,14 +18,15 @@ from time import perf_counter
 from types import coroutine
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from afterfit.errors import OverloadedError
+from afterfit.schema import UnpackedRows, join_rows
 from afterfit.serving._cost import RunCost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator
     from concurrent.futures import Executor
+
+    import numpy as np
 
     from afterfit.schema import Packed
     from afterfit.serving._meters import ModelMeter
@@ -69,11 +70,14 @@ class Ticket:
     """
 
     __slots__ = (
-        "batch", "deadline", "decoding", "error", "packed", "rows", "start", "stop", "submitted", "waiter",
+        "_batcher", "batch", "deadline", "decoding", "error", "given", "rows", "start", "stop", "submitted", "waiter",
     )  # fmt: skip
 
-    def __init__(self, packed: Packed, rows: int, deadline: float = math.inf, decoding: float = 0.0) -> None:
-        self.packed = packed
+    def __init__(
+        self, batcher: Batcher, given: Packed | UnpackedRows, rows: int, deadline: float, decoding: float
+    ) -> None:
+        self._batcher = batcher
+        self.given = given
         self.rows = rows
         self.deadline = deadline
         self.decoding = decoding
@@ -82,6 +86,11 @@ class Ticket:
         self.error: Exception | None = None
         self.waiter: asyncio.Future[None] | None = None
         self.start = self.stop = 0
+
+    @property
+    def packed(self) -> Packed:
+        """The rows that were asked about, packed."""
+        return self.given.pack() if isinstance(self.given, UnpackedRows) else self.given
 
     def settle(self, error: Exception | None = None) -> None:
         """Wake who waits; `error` where there is no answer."""
@@ -92,8 +101,10 @@ class Ticket:
     async def answered(self) -> Batch:
         """Wait for the run that answers this request. Raises what the run raised for it."""
         # The run stands in the loop's queue before the rest of this coroutine does, so for a run on the
-        # loop one turn is enough, and no future has to be made and waited for.
+        # loop one turn is enough, or one more for each by which it is put off, and no future has to be made.
         await _end_of_turn()
+        while self._batcher.is_put_off and self.batch is None and self.error is None:
+            await _end_of_turn()
         if self.batch is None and self.error is None:
             self.waiter = asyncio.get_running_loop().create_future()
             await self.waiter
@@ -159,6 +170,7 @@ class Batcher:
         self._is_busy = False
         self._arriving = arriving
         self._gathered = self._turns = 0
+        self.is_put_off = False
         self.cost = cost or RunCost()
 
     @property
@@ -167,9 +179,14 @@ class Batcher:
         return self._waiting_rows
 
     def submit(
-        self, packed: Packed, rows: int, deadline: float = math.inf, *, decoding: float = 0.0
+        self,
+        given: Packed | UnpackedRows,
+        rows: int,
+        deadline: float = math.inf,
+        *,
+        decoding: float = 0.0,
     ) -> Ticket:
-        """Line `rows` packed rows up for the next run; `await ticket.answered()` gives what it answers.
+        """Line `rows` rows up for the next run; `await ticket.answered()` gives what it answers.
 
         `decoding` seconds went into them.
 
@@ -185,7 +202,7 @@ class Batcher:
                     f"{self._latency_target:g} seconds"
                 )
         self._waiting_rows = waiting
-        ticket = Ticket(packed, rows, deadline, decoding)
+        ticket = Ticket(self, given, rows, deadline, decoding)
         self._earliest_deadline = min(self._earliest_deadline, deadline)
         self._waiting.append(ticket)
         if not self._is_busy:
@@ -200,7 +217,8 @@ class Batcher:
 
     def _flush(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._is_put_off():
+        self.is_put_off = self._has_more_to_come()
+        if self.is_put_off:
             loop.call_soon(self._flush)
             return
         if self._earliest_deadline < math.inf:
@@ -219,8 +237,8 @@ class Batcher:
                 ticket.settle(errors.get(ticket))
         self._continue(loop)
 
-    def _is_put_off(self) -> bool:
-        """Whether more rows are about to join those that wait."""
+    def _has_more_to_come(self) -> bool:
+        """Whether rows are about to join those that wait, for which the run is put off by a turn."""
         if (
             self._arriving
             and self._turns < GATHERING_TURNS
@@ -303,9 +321,7 @@ class Batcher:
         return {}
 
     def _answer_joined(self, tickets: list[Ticket]) -> None:
-        packed = tickets[0].packed
-        if len(tickets) > 1:
-            packed = {name: np.concatenate([ticket.packed[name] for ticket in tickets]) for name in packed}
+        packed = join_rows([ticket.given for ticket in tickets])
         rows = sum([ticket.rows for ticket in tickets])
         unusual = self._inspect is not None and self._inspect(packed)
         batch = Batch(self._run(packed), unusual=unusual)

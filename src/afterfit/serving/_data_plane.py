@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, TypeVarTuple
 
 from afterfit.errors import ArgumentError, CellError, OverloadedError, SchemaError, TooManyRowsError
-from afterfit.schema import UnusualValues
+from afterfit.schema import UnpackedRows, UnusualValues
 from afterfit.serving._batching import Batcher
 from afterfit.serving._callers import CALLER
 from afterfit.serving._cost import RunCost
@@ -97,16 +97,22 @@ class ServedModel:
         self.title = f"{model.name}@{model.version}"
         self._max_rows = limits.max_rows
         self._max_text = limits.max_text
-        self._decode_json = model.decoder.decode_json
+        self._decoder = model.decoder
         self._unusual = unusual
 
     def decode_json(self, body: bytes) -> Packed:
         """The packed rows of a JSON body. Raises SchemaError for rows that do not fit."""
-        packed = self._decode_json(body, max_rows=self._max_rows)
+        packed = self._decoder.decode_json(body, max_rows=self._max_rows)
         # No text is longer than what it is written in.
         if len(body) > self._max_text and "text" in packed:
             self._check_texts(packed["text"])
         return self._check_unusual(packed) if self.policy.unusual == "error" else packed
+
+    def read_json(self, body: bytes) -> Packed | UnpackedRows:
+        """As `decode_json`, and packed with the rows of other requests, where that can wait."""
+        if self.policy.unusual == "error" or len(body) > min(self._max_text, INLINE_BODY):
+            return self.decode_json(body)
+        return self._decoder.read_json(body, max_rows=self._max_rows)
 
     def admit(self, packed: Packed, longest: float = math.inf) -> Packed:
         """Packed rows, unless unusual values are errors here and there are some: SchemaError then.
@@ -148,18 +154,21 @@ class ServedModel:
         if errors:
             raise SchemaError(errors[:MAX_NOTICES], truncated=len(errors) > MAX_NOTICES)
 
-    def charge(self, packed: Packed) -> None:
+    def charge(self, given: Packed | UnpackedRows) -> None:
         """Tell who asks, where callers are told apart. Raises LimitExceededError for more rows than they may send."""
         caller = CALLER.get()
         if caller is not None:
+            packed = given.pack() if isinstance(given, UnpackedRows) else given
             caller.take(self.title, packed, row_count(packed))
 
-    def submit(self, packed: Packed, deadline: float = math.inf, *, decoding: float = 0.0) -> Ticket:
-        """Line packed rows up for the next run; `decoding` seconds went into them.
+    def submit(
+        self, given: Packed | UnpackedRows, deadline: float = math.inf, *, decoding: float = 0.0
+    ) -> Ticket:
+        """Line rows up for the next run; `decoding` seconds went into them.
 
         Must be called on the event loop. Raises OverloadedError where too much waits.
         """
-        return self.batcher.submit(packed, row_count(packed), deadline, decoding=decoding)
+        return self.batcher.submit(given, row_count(given), deadline, decoding=decoding)
 
     def find_unusual(self, packed: Packed) -> list[CellError]:
         """What of the rows is unusual, as warnings: by row and column, the first `MAX_NOTICES`."""
@@ -212,9 +221,9 @@ def _timed(work: Callable[[*_Given], _T], *given: *_Given) -> tuple[_T, float]:
     return result, perf_counter() - started
 
 
-def row_count(packed: Packed) -> int:
-    """How many rows are packed."""
-    return len(next(iter(packed.values())))
+def row_count(given: Packed | UnpackedRows) -> int:
+    """How many rows there are."""
+    return len(given) if isinstance(given, UnpackedRows) else len(next(iter(given.values())))
 
 
 class DataPlane:
@@ -302,7 +311,7 @@ class DataPlane:
     async def answer(
         self,
         served: ServedModel,
-        decode: Callable[[], Packed],
+        decode: Callable[[], Packed | UnpackedRows],
         shape: Callable[[Batch, Ticket], _T],
         *,
         size: int,
@@ -321,12 +330,12 @@ class DataPlane:
             trace.model = served.title
         if size <= INLINE_BODY:
             started = perf_counter()
-            packed = decode()
+            given = decode()
             decoding = perf_counter() - started
         else:
-            packed, decoding = await self.in_thread(partial(_timed, decode))
-        served.charge(packed)
-        ticket = served.submit(packed, deadline, decoding=decoding)
+            given, decoding = await self.in_thread(partial(_timed, decode))
+        served.charge(given)
+        ticket = served.submit(given, deadline, decoding=decoding)
         batch = await ticket.answered()
         answered = perf_counter()
         if ticket.rows <= inline_rows:

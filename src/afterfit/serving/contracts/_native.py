@@ -127,7 +127,7 @@ class NativeContract:
                 deadline = _deadline(headers)
                 if headers.get(CONTENT_TYPE) not in _PLAIN or headers.get(ACCEPT) not in _ANY:
                     return await predict_file(body, headers, deadline)
-                decode = partial(served.decode_json, body)
+                decode = partial(served.read_json, body)
                 return await plane.answer(served, decode, answer, size=len(body), deadline=deadline)
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, body))
