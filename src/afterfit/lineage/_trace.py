@@ -50,6 +50,7 @@ class _Trace:
         self.runs = runs
         self.lineage = Lineage(asked)
         self._histories: dict[str, list[Move]] = {}
+        self._records: dict[str, RunRecord | None] = {}
         self._below: set[str] = set()
         self._above: set[str] = set()
 
@@ -288,6 +289,11 @@ class _Trace:
     # Runs
 
     def _record(self, run_id: str) -> RunRecord | None:
+        if run_id not in self._records:
+            self._records[run_id] = self._read(run_id)
+        return self._records[run_id]
+
+    def _read(self, run_id: str) -> RunRecord | None:
         if self.runs is None or not _RUN.fullmatch(run_id) or not (self.runs.runs / run_id).is_dir():
             return None
         return read_run(self.runs.runs / run_id)
