@@ -154,12 +154,17 @@ class ServedModel:
         if errors:
             raise SchemaError(errors[:MAX_NOTICES], truncated=len(errors) > MAX_NOTICES)
 
-    def charge(self, given: Packed | UnpackedRows) -> None:
-        """Tell who asks, where callers are told apart. Raises LimitExceededError for more rows than they may send."""
+    def charge(self, given: Packed | UnpackedRows) -> Packed | UnpackedRows:
+        """Tell who asks, where callers are told apart; the rows again, packed where that was needed.
+
+        Raises LimitExceededError for more rows than the caller may send.
+        """
         caller = CALLER.get()
-        if caller is not None:
-            packed = given.pack() if isinstance(given, UnpackedRows) else given
-            caller.take(self.title, packed, row_count(packed))
+        if caller is None:
+            return given
+        packed = given.pack() if isinstance(given, UnpackedRows) else given
+        caller.take(self.title, packed, row_count(packed))
+        return packed
 
     def submit(
         self, given: Packed | UnpackedRows, deadline: float = math.inf, *, decoding: float = 0.0
@@ -314,28 +319,27 @@ class DataPlane:
         decode: Callable[[], Packed | UnpackedRows],
         shape: Callable[[Batch, Ticket], _T],
         *,
-        size: int,
+        beside: bool,
         deadline: float = math.inf,
         inline_rows: int = INLINE_ROWS,
     ) -> _T:
-        """Answer the rows that `decode` makes of a body of `size` bytes, put into a contract's words by `shape`.
+        """Answer the rows that `decode` makes of a body, put into a contract's words by `shape`.
 
-        Both must be pure. Whatever would take long is done in a thread: decoding more than `INLINE_BODY` bytes, and
-        shaping more than `inline_rows` rows. Raises SchemaError for rows that do not fit, LimitExceededError where the
-        caller may send no more, and OverloadedError where too much waits, or where the model's turn comes after
-        `deadline`.
+        Both must be pure. Whatever would take long is done in a thread, beside the event loop: decoding where `beside`
+        says so (more than `INLINE_BODY` bytes of JSON), and shaping more than `inline_rows` rows. Raises SchemaError
+        for rows that do not fit, LimitExceededError where the caller may send no more, and OverloadedError where too
+        much waits, or where the model's turn comes after `deadline`.
         """
         trace = current.get()
         if trace is not None:
             trace.model = served.title
-        if size <= INLINE_BODY:
+        if beside:
+            given, decoding = await self.in_thread(partial(_timed, decode))
+        else:
             started = perf_counter()
             given = decode()
             decoding = perf_counter() - started
-        else:
-            given, decoding = await self.in_thread(partial(_timed, decode))
-        served.charge(given)
-        ticket = served.submit(given, deadline, decoding=decoding)
+        ticket = served.submit(served.charge(given), deadline, decoding=decoding)
         batch = await ticket.answered()
         answered = perf_counter()
         if ticket.rows <= inline_rows:

@@ -78,8 +78,8 @@ class FileReader:
             else None
         )
 
-    def size_to_tell(self, body: bytes, headers: Mapping[bytes, bytes]) -> int:
-        """What `DataPlane.answer` is told of a body, so that only short ones of Arrow are read on the event loop.
+    def is_long(self, body: bytes, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a body is to be read beside the event loop, as all but short ones of Arrow are.
 
         Must be called after `decoder`.
         """
@@ -87,9 +87,8 @@ class FileReader:
             from afterfit.runtime._files._ipc import stated_rows
 
             rows = stated_rows(body, _INLINE_MESSAGES)
-            if rows is not None and rows * len(self._served.model.schema.columns) <= _INLINE_CELLS:
-                return min(len(body), INLINE_BODY)
-        return max(len(body), INLINE_BODY + 1)
+            return rows is None or rows * len(self._served.model.schema.columns) > _INLINE_CELLS
+        return True
 
     def inline_rows(self, media: bytes | None) -> int:
         """How many rows of an answer are written on the event loop."""

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from afterfit.errors import SchemaError
+from afterfit.serving._data_plane import INLINE_BODY
 from afterfit.serving._exchange import JSON, NOSNIFF, HttpError, Problem, Response, Route
 from afterfit.serving.contracts._rows import (
     JSON_BODY,
@@ -116,9 +117,8 @@ def predict_instances(
             raise HttpError(400, "no-instances", 'The body has no "instances"; send {"instances": [...]}.')
         write = predictions_writer(served, sent.get("parameters"))
         try:
-            return await plane.answer(
-                served, partial(reader.read_instances, sent["instances"]), write, size=len(body)
-            )
+            decode = partial(reader.read_instances, sent["instances"])
+            return await plane.answer(served, decode, write, beside=len(body) > INLINE_BODY)
         except SchemaError as error:
             return refuse(problem_of_rows(served, error))
 

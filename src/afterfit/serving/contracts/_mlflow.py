@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from afterfit._version import __version__
 from afterfit.errors import SchemaError
 from afterfit.serving._body import CONTENT_TYPE
+from afterfit.serving._data_plane import INLINE_BODY
 from afterfit.serving._exchange import JSON, NOSNIFF, HttpError, Problem, Response, Route
 from afterfit.serving.contracts._files import CSV, FileReader, media_type
 from afterfit.serving.contracts._rows import (
@@ -81,17 +82,17 @@ class MlflowContract:
         files = FileReader(plane, served)
 
         async def invoke(body: bytes, headers: Mapping[bytes, bytes]) -> bytes | Response:
-            size = len(body)
+            beside = len(body) > INLINE_BODY
             decode: Callable[[], Packed]
             if media_type(headers.get(CONTENT_TYPE)) == CSV:
                 decode = await files.decoder(body, headers)
-                write, size = predictions_writer(served, None), files.size_to_tell(body, headers)
+                write, beside = predictions_writer(served, None), files.is_long(body, headers)
             else:
                 sent = await parsed(plane, body)
                 decode = partial(read_form, tables, sent)
                 write = predictions_writer(served, sent.get("params"))
             try:
-                return await plane.answer(served, decode, write, size=size)
+                return await plane.answer(served, decode, write, beside=beside)
             except SchemaError as error:
                 return self.refuse(problem_of_rows(served, error))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from afterfit.runtime import Model
+    from afterfit.schema import Packed, UnpackedRows
     from afterfit.serving._batching import Batch, Ticket
     from afterfit.serving._data_plane import DataPlane, ServedModel
     from afterfit.serving._exchange import Handler
@@ -128,7 +129,9 @@ class NativeContract:
                 if headers.get(CONTENT_TYPE) not in _PLAIN or headers.get(ACCEPT) not in _ANY:
                     return await predict_file(body, headers, deadline)
                 decode = partial(served.read_json, body)
-                return await plane.answer(served, decode, answer, size=len(body), deadline=deadline)
+                return await plane.answer(
+                    served, decode, answer, beside=len(body) > INLINE_BODY, deadline=deadline
+                )
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, body))
 
@@ -136,19 +139,24 @@ class NativeContract:
             body: bytes, headers: Mapping[bytes, bytes], deadline: float
         ) -> bytes | Response:
             """Where the body, or what is to be answered, may be no JSON."""
-            size = len(body)
             is_file = media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES
+            decode: Callable[[], Packed | UnpackedRows]
             if is_file:
-                decode, size = await files.decoder(body, headers), files.size_to_tell(body, headers)
+                decode, beside = await files.decoder(body, headers), files.is_long(body, headers)
             else:
-                decode = partial(served.decode_json, body)
+                decode, beside = partial(served.read_json, body), len(body) > INLINE_BODY
             wanted = wanted_file(headers.get(ACCEPT))
             write: Callable[[Batch, Ticket], bytes | Response] = answer
             if wanted is not None:
                 write = await files.writer(wanted)
             try:
                 return await plane.answer(
-                    served, decode, write, size=size, deadline=deadline, inline_rows=files.inline_rows(wanted)
+                    served,
+                    decode,
+                    write,
+                    beside=beside,
+                    deadline=deadline,
+                    inline_rows=files.inline_rows(wanted),
                 )
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, None if is_file else body))
@@ -163,7 +171,7 @@ class NativeContract:
             is_file = media_type(headers.get(CONTENT_TYPE)) in FILE_BODIES
             decode = await files.decoder(body, headers) if is_file else partial(served.decode_json, body)
             try:
-                beside = is_file or len(body) > INLINE_BODY
+                beside = files.is_long(body, headers) if is_file else len(body) > INLINE_BODY
                 packed = await plane.in_thread(decode) if beside else decode()
             except SchemaError as error:
                 return problem_response(_problem_of_rows(served, error, None if is_file else body))

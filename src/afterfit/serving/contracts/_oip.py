@@ -101,10 +101,11 @@ class OpenInferenceContract:
 
         async def infer(body: bytes, headers: Mapping[bytes, bytes]) -> Response:
             read = partial(Inference, tables, body, headers)
+            beside = len(body) > INLINE_BODY
             try:
-                asked = read() if len(body) <= INLINE_BODY else await plane.in_thread(read)
+                asked = await plane.in_thread(read) if beside else read()
                 return await plane.answer(
-                    served, asked.decode, asked.write, size=len(body), deadline=asked.deadline
+                    served, asked.decode, asked.write, beside=beside, deadline=asked.deadline
                 )
             except SchemaError as error:
                 return self.refuse(problem_of_rows(served, error))
