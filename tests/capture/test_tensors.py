@@ -125,9 +125,9 @@ def test_requests_of_other_sizes_share_a_run(saved):
         asked = (
             plane.answer(
                 served,
-                partial(served.decode_json, body),
+                partial(served.read_json, body),
                 lambda batch, ticket: shape(batch, ticket.start, ticket.stop),
-                size=len(body),
+                beside=False,
             )
             for body in bodies
         )
